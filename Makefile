@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0
+#
+# make            build everything into build/
+# make deps       install the Debian packages that are missing, named first
+# make demo       the main job: a stock guest on pvkit, end to end
+# make check      all tests; make check-all: their long forms too
+# make bench      measurements (QUICK=1: two minutes)
+# make install    PREFIX=/usr/local DESTDIR=
+#
+# SANITIZE=address,undefined or SANITIZE=thread builds the same into build/address,undefined and so on.
+
+SANITIZE ?=
+B := build$(if $(SANITIZE),/$(SANITIZE))
+PREFIX ?= /usr/local
+VERSION := 0.1.0
+
+CC ?= gcc
+CFLAGS ?= -O2 -g
+PVKIT_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes \
+	-Wno-unused-parameter -fno-strict-aliasing -pthread -I. -D_GNU_SOURCE \
+	-DPVKIT_VERSION='"$(VERSION)"'
+ifneq ($(SANITIZE),)
+PVKIT_CFLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+LDLIBS_blk := -luring -laio
+LDLIBS_net := $(shell pkg-config --libs slirp 2>/dev/null)
+LDLIBS := -pthread
+
+# A room is a static library of all its sources; a main file is a program of its own.
+MAINS := backend/blkd.c backend/netd.c hypervisor-shim/main.c
+sources = $(filter-out $(MAINS),$(wildcard $(addsuffix /*.c,$(1))))
+objects = $(patsubst %.c,$(B)/%.o,$(1))
+
+ROOMS := common ring backend blk net shim
+common_SRC := $(call sources,common)
+ring_SRC := $(call sources,ring)
+backend_SRC := $(call sources,backend backend/transport backend/host)
+blk_SRC := $(call sources,backend/blk backend/store)
+net_SRC := $(call sources,backend/net backend/link)
+shim_SRC := $(call sources,hypervisor-shim hypervisor-shim/hvm)
+
+PROGRAMS := $(addprefix $(B)/,pvkit-blkd pvkit-netd pvkit-shim pvkit-load pvkit-top)
+pvkit-blkd_OBJ := $(B)/backend/blkd.o
+pvkit-blkd_ROOMS := blk backend ring common
+pvkit-netd_OBJ := $(B)/backend/netd.o
+pvkit-netd_ROOMS := net backend ring common
+pvkit-shim_OBJ := $(B)/hypervisor-shim/main.o
+pvkit-shim_ROOMS := shim ring common
+pvkit-load_OBJ := $(call objects,$(wildcard tools/load/*.c))
+pvkit-load_ROOMS := shim ring common
+pvkit-top_OBJ := $(call objects,$(wildcard tools/top/*.c))
+pvkit-top_ROOMS := common
+
+MAN := $(addprefix $(B)/man/,pvkit-blkd.1 pvkit-netd.1 pvkit-shim.1 pvkit-load.1 pvkit-top.1)
+
+all: $(PROGRAMS) $(MAN)
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(PVKIT_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+define room_rule
+$(B)/lib$(1).a: $(call objects,$($(1)_SRC))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(AR) rcs $$@ $$^
+endef
+$(foreach room,$(ROOMS),$(eval $(call room_rule,$(room))))
+
+# Rooms look to the left only, so this order links.
+define program_rule
+$(B)/$(1): $($(1)_OBJ) $(patsubst %,$(B)/lib%.a,$($(1)_ROOMS))
+	$$(CC) $$(PVKIT_CFLAGS) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $(foreach r,$($(1)_ROOMS),$(LDLIBS_$(r))) $$(LDLIBS)
+endef
+$(foreach program,$(notdir $(PROGRAMS)),$(eval $(call program_rule,$(program))))
+
+$(B)/man/%.1: $(B)/%
+	@mkdir -p $(@D)
+	$< --print-man >$@.tmp && mv $@.tmp $@
+
+# Unit tests: tests/unit/ROOM/NAME.c is one cmocka program on the rooms that ROOM may look at.
+unit_ROOMS_abi :=
+unit_ROOMS_common := common
+unit_ROOMS_ring := ring
+unit_ROOMS_transport := backend shim ring common
+unit_ROOMS_blk := blk backend ring common
+unit_ROOMS_net := net backend ring common
+unit_ROOMS_shim := shim ring common
+UNITS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*/*.c))
+
+define unit_rule
+$(1): $(1).o $(patsubst %,$(B)/lib%.a,$(unit_ROOMS_$(2)))
+	$$(CC) $$(PVKIT_CFLAGS) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ \
+		$(foreach r,$(unit_ROOMS_$(2)),$(LDLIBS_$(r))) -lcmocka $$(LDLIBS)
+endef
+$(foreach unit,$(UNITS),$(eval $(call unit_rule,$(unit),$(notdir $(patsubst %/,%,$(dir $(unit)))))))
+
+units: $(UNITS)
+
+clean:
+	rm -rf build
+
+.PHONY: all units clean
+.SECONDARY:
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * The front-end side of vhost-user: what the shim's virtio-pci devices and pvkit-load speak to a
+ * back-end. Every call waits for its answer where the protocol has one, bounded by a timeout.
+ */
+#ifndef PVKIT_HYPERVISOR_SHIM_HVM_VHOST_USER_H
+#define PVKIT_HYPERVISOR_SHIM_HVM_VHOST_USER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ring/virtqueue.h"
+
+/* A region of guest memory that is shared with back-ends. */
+struct vhost_user_region {
+	uint64_t guest_address, size;
+	void *host; /* in this process: also the "user address" of the protocol */
+	int fd;
+	uint64_t fd_offset;
+};
+
+struct vhost_user_front {
+	int fd;
+	int backchannel;   /* requests from the back-end; -1: not negotiated */
+	uint64_t features; /* offered by the back-end */
+	uint64_t protocol_features; /* agreed */
+	uint64_t queues_max;
+	uint64_t memory_slots;
+	bool broken; /* the connection is lost: calls answer -ENOTCONN */
+};
+
+/* Takes over connected socket @fd: GET_FEATURES, protocol features, SET_OWNER, backchannel. */
+int vhost_user_front_open(struct vhost_user_front *front, int fd, uint64_t protocol_wanted);
+void vhost_user_front_close(struct vhost_user_front *front);
+
+int vhost_user_front_set_features(struct vhost_user_front *front, uint64_t features);
+int vhost_user_front_set_status(struct vhost_user_front *front, uint8_t status);
+int vhost_user_front_get_status(struct vhost_user_front *front, uint8_t *status);
+int vhost_user_front_set_memory(struct vhost_user_front *front,
+				const struct vhost_user_region *regions, unsigned int count);
+int vhost_user_front_get_config(struct vhost_user_front *front, uint32_t offset, void *data,
+				uint32_t size);
+int vhost_user_front_set_config(struct vhost_user_front *front, uint32_t offset,
+				const void *data, uint32_t size);
+
+struct vhost_user_ring {
+	uint16_t size;
+	struct virtqueue_position position; /* where to begin: {0,0} split, {0x8000,0x8000} packed */
+	uint64_t descriptors, driver, device; /* user addresses: see struct vhost_user_region */
+	int kick, call; /* -1: none */
+};
+
+/* SET_VRING_NUM, _BASE, _ADDR, _KICK, _CALL, then _ENABLE. */
+int vhost_user_front_start_ring(struct vhost_user_front *front, unsigned int index,
+				const struct vhost_user_ring *ring);
+/* Replaces only the call descriptor. */
+int vhost_user_front_set_call(struct vhost_user_front *front, unsigned int index, int call);
+int vhost_user_front_enable_ring(struct vhost_user_front *front, unsigned int index, bool on);
+/* GET_VRING_BASE: waits for the back-end to finish, then the ring belongs to nobody. */
+int vhost_user_front_stop_ring(struct vhost_user_front *front, unsigned int index,
+			       struct virtqueue_position *position);
+
+/* What came on the backchannel when it was readable. */
+enum vhost_user_event {
+	VHOST_USER_EVENT_NONE,
+	VHOST_USER_EVENT_CONFIG_CHANGED,
+	VHOST_USER_EVENT_CLOSED,
+};
+enum vhost_user_event vhost_user_front_take_event(struct vhost_user_front *front);
+
+#endif
