@@ -48,9 +48,10 @@ struct vhost_user_ring {
 	struct virtqueue_position position; /* where to begin: {0,0} split, {0x8000,0x8000} packed */
 	uint64_t descriptors, driver, device; /* user addresses: see struct vhost_user_region */
 	int kick, call; /* -1: none */
+	bool disabled;	/* leave it so: vhost_user_front_enable_ring() comes later */
 };
 
-/* SET_VRING_NUM, _BASE, _ADDR, _KICK, _CALL, then _ENABLE. */
+/* SET_VRING_NUM, _BASE, _ADDR, _KICK, _CALL, then _ENABLE with !ring->disabled. */
 int vhost_user_front_start_ring(struct vhost_user_front *front, unsigned int index,
 				const struct vhost_user_ring *ring);
 /* Replaces only the call descriptor. */
