@@ -31,7 +31,7 @@ struct option_spec {
 	size_t offset;	      /* of the field in the caller's struct */
 	const char *argument; /* how the help names the value: "PATH", "N", "io_uring|libaio" */
 	const char *help;     /* one or two sentences; the default value is named in it */
-	uint64_t minimum, maximum;   /* NUMBER and SIZE; a maximum of 0 means none */
+	uint64_t minimum, maximum;   /* NUMBER, SIZE, length of a STRING; maximum 0: none */
 	const char *const *choices;  /* CHOICE: NULL-terminated */
 	bool required;
 
