@@ -23,7 +23,7 @@ ifneq ($(SANITIZE),)
 PVKIT_CFLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 LDLIBS_blk := -luring -laio
-LDLIBS_net := $(shell pkg-config --libs slirp 2>/dev/null)
+LDLIBS_net := -lslirp
 LDLIBS := -pthread
 
 # A room is a static library of all its sources; a main file is a program of its own.
