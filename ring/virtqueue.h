@@ -16,6 +16,9 @@
 #ifndef __KERNEL__
 #include <stdbool.h>
 #endif
+#ifdef __cplusplus
+#define VIRTIO_RING_NO_LEGACY /* its vring_init() is not C++ */
+#endif
 #include <linux/virtio_ring.h>
 
 #include "abi/types.h"
@@ -100,16 +103,21 @@ struct virtqueue_device {
 	/* Private indices. Split: free-running. Packed: slot number, wrap counter beside it. */
 	uint16_t next_avail, next_used;
 	bool avail_wrap, used_wrap;
-	uint16_t avail_seen;	 /* split: last avail->idx read, so that a batch reads it once */
-	uint16_t published_used; /* next_used when the last interrupt decision was taken */
-	bool published_wrap;
-	bool kicks_wanted;
+	uint16_t avail_seen; /* split: last avail->idx read, so that a batch reads it once */
+	uint16_t batch; /* split: chains, packed: slots that are pushed and not yet published */
 	/* packed: a batch's first descriptor is published last */
-	uint16_t batch_first, batch_count;
-	uint16_t batch_first_flags;
+	uint16_t batch_first, batch_first_flags;
+	bool kicks_wanted;
+	/*
+	 * The owner before may have published without interrupting, and the event index that would
+	 * have told lies in the past: the first decision by event index says yes.
+	 */
+	bool interrupt_owed;
+	uint32_t undecided; /* indices or slots published since the last interrupt decision */
 
-	uint16_t in_flight_count;
-	uint64_t in_flight[VIRTQUEUE_SIZE_MAX / 64];
+	uint16_t in_flight_count; /* chains popped and not yet pushed */
+	uint16_t in_flight_slots; /* packed: ring slots from next_used to next_avail */
+	uint64_t in_flight[VIRTQUEUE_SIZE_MAX / 64]; /* split: by head; packed: by buffer id */
 };
 
 /* A place in the ring, as VHOST_USER_SET/GET_VRING_BASE carry it. */
@@ -117,7 +125,10 @@ struct virtqueue_position {
 	uint16_t avail, used; /* split: free-running; packed: slot | wrap << 15 */
 };
 
-/* Takes over a ring at @position. -1 if the size is impossible for the format. */
+/*
+ * Takes over a ring at @position. -1 if the size or the position is impossible for the format, or an
+ * area is missing or not aligned as the specification demands.
+ */
 int virtqueue_device_init(struct virtqueue_device *vq, const struct virtqueue_areas *areas,
 			  uint64_t features, const struct guest_memory *memory,
 			  struct virtqueue_position position);
@@ -165,8 +176,8 @@ struct virtqueue_lent {
 	void *token;	   /* NULL: not lent */
 	uint64_t writable; /* most bytes that the device may claim to have written */
 	uint16_t slots;	   /* descriptors taken */
-	uint16_t next;	   /* free list; split: also the chain's last descriptor */
-	uint16_t last;
+	uint16_t next;	   /* split: descriptor behind this one, lent or free; packed: free id */
+	uint16_t last;	   /* split: the chain's last descriptor */
 };
 
 struct virtqueue_driver {
@@ -176,20 +187,28 @@ struct virtqueue_driver {
 
 	uint16_t next_avail, next_used;
 	bool avail_wrap, used_wrap;
-	uint16_t published_avail; /* next_avail when the last kick decision was taken */
-	uint16_t batch_first, batch_first_flags, batch_count;
-	uint16_t free_head, free_count;
+	uint16_t used_seen; /* split: last used->idx read, so that a batch reads it once */
+	uint16_t batch; /* split: chains, packed: slots that are added and not yet published */
+	uint16_t batch_first, batch_first_flags;
+	bool interrupts_wanted;
+	uint32_t undecided; /* indices or slots published since the last kick decision */
+	uint16_t free_head; /* split: free descriptors; packed: free buffer ids */
+	uint16_t free_count; /* descriptors or slots */
 
-	/* in-order: ids in the order in which they were lent, and where a batch's used entry ended */
-	uint16_t order[VIRTQUEUE_SIZE_MAX];
+	/*
+	 * In-order: heads or ids in the order in which they were lent, at free-running indices. The
+	 * device may report a run of chains by its last one alone: while a run is handed out,
+	 * order_run is how many of it are left, the last of them with order_run_written bytes.
+	 */
 	uint16_t order_head, order_tail;
-	bool order_batch;
-	uint16_t order_batch_id;
-	uint32_t order_batch_written;
+	uint16_t order_run;
+	uint32_t order_run_written;
+	uint16_t order[VIRTQUEUE_SIZE_MAX];
 
 	struct virtqueue_lent lent[VIRTQUEUE_SIZE_MAX];
 };
 
+/* Starts a ring that is all zeroes. -1 as virtqueue_device_init(). */
 int virtqueue_driver_init(struct virtqueue_driver *vq, const struct virtqueue_areas *areas,
 			  uint64_t features);
 
