@@ -227,16 +227,16 @@ struct vhost_user_vring_area {
 };
 ABI_ASSERT(sizeof(struct vhost_user_vring_area) == 24);
 
-/* Section "Inflight description". QEMU's struct is not padded at its end. */
+/* Section "Inflight description". Front-ends send it with (24) or without (20) its end padded. */
 struct vhost_user_inflight {
 	uint64_t mmap_size;
 	uint64_t mmap_offset;
 	uint16_t queues;
 	uint16_t queue_size;
-	uint32_t reserved; /* not sent: see VHOST_USER_INFLIGHT_BYTES */
+	uint32_t padding;
 };
-#define VHOST_USER_INFLIGHT_BYTES 20
-ABI_ASSERT(offsetof(struct vhost_user_inflight, reserved) == VHOST_USER_INFLIGHT_BYTES);
+ABI_ASSERT(sizeof(struct vhost_user_inflight) == 24);
+ABI_ASSERT(offsetof(struct vhost_user_inflight, padding) == 20);
 
 /* Section "Device state transfer parameters". */
 struct vhost_user_device_state {
