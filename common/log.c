@@ -14,8 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOG_LINE_MAX	1024
-#define LOG_BURST	5
+#define LOG_LINE_MAX    1024
+#define LOG_BURST       5
 #define LOG_INTERVAL_NS 1000000000LL
 
 static const char *log_program = "pvkit";

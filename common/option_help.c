@@ -28,8 +28,8 @@ static void help_word(void *context, const char *word, size_t length, bool blank
 
 	if (blank)
 		putchar('\n');
-	if (blank || (filler->column > filler->indent &&
-		      filler->column + 1 + (int)length > HELP_WIDTH))
+	if (blank ||
+	    (filler->column > filler->indent && filler->column + 1 + (int)length > HELP_WIDTH))
 		help_new_line(filler);
 	if (filler->column > filler->indent)
 		filler->column += printf(" ");
@@ -53,7 +53,8 @@ static void help_option(const struct option_spec *spec, const char *dashes, int 
 {
 	char argument[256];
 	const char *value = option_argument(spec, argument, sizeof(argument));
-	int column = printf("%*s%s%s%s%s", indent, "", dashes, spec->name, *value ? "=" : "", value);
+	int column =
+		printf("%*s%s%s%s%s", indent, "", dashes, spec->name, *value ? "=" : "", value);
 
 	/* Two blanks at least between the columns. */
 	help_fill(spec->help ? spec->help : "", HELP_COLUMN + indent - 2,

@@ -73,7 +73,7 @@ static int option_set_item(const struct option_spec *list, char *item, bool firs
 		spec = list;
 		value = item;
 	}
-	if (!length || !spec) {
+	if (!spec) {
 		snprintf(reason, size, "'%.*s' is no key of this list", (int)length, item);
 		return -1;
 	}

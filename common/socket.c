@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 /* The kernel's SCM_MAX_FD: a message never brings more, so none is cut off unseen. */
-#define SOCKET_FDS_MAX	    253
+#define SOCKET_FDS_MAX      253
 #define SOCKET_CONNECT_SECS 10
 
 union socket_control {

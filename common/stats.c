@@ -39,8 +39,7 @@ const char *stats_directory(void)
 
 	if (wanted && *wanted)
 		snprintf(directory, sizeof(directory), "%s", wanted);
-	else if (access("/run/pvkit", W_OK) == 0 ||
-		 (errno == ENOENT && access("/run", W_OK) == 0))
+	else if (access("/run/pvkit", W_OK) == 0 || (errno == ENOENT && access("/run", W_OK) == 0))
 		snprintf(directory, sizeof(directory), "/run/pvkit");
 	else if (runtime && *runtime)
 		snprintf(directory, sizeof(directory), "%s/pvkit", runtime);
@@ -97,8 +96,9 @@ static bool stats_is_abandoned(int directory, const char *name)
 	if (fd < 0)
 		return false;
 	abandoned = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
-		    status.st_uid == geteuid() && pread(fd, &magic, sizeof(magic), 0) == sizeof(magic) &&
-		    magic == STATS_MAGIC && flock(fd, LOCK_EX | LOCK_NB) == 0;
+		    status.st_uid == geteuid() &&
+		    pread(fd, &magic, sizeof(magic), 0) == sizeof(magic) && magic == STATS_MAGIC &&
+		    flock(fd, LOCK_EX | LOCK_NB) == 0;
 	close(fd);
 	return abandoned;
 }
@@ -211,7 +211,8 @@ struct stats_page *stats_open(const char *program, enum stats_device device, con
 	stats_map_file(page, program);
 	if (page->fd < 0) {
 		log_errno("%s: no statistics for pvkit-top (set PVKIT_STATS_DIR to a directory of "
-			  "yours)", page->path);
+			  "yours)",
+			  page->path);
 		page->header = mmap(NULL, page->size, PROT_READ | PROT_WRITE,
 				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (page->header == MAP_FAILED)
