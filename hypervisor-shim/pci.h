@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * A PCI bus of one segment, bus 0, function 0 only: configuration mechanism #1 (ports 0xcf8, 0xcfc),
- * memory BARs, capabilities. What a device puts behind its BARs is its own.
+ * A PCI bus of one segment, bus 0, function 0 only: configuration mechanism #1 (ports 0xcf8, 0xcfc) and
+ * ECAM, memory BARs, capabilities. What a device puts behind its BARs is its own.
  */
 #ifndef PVKIT_HYPERVISOR_SHIM_PCI_H
 #define PVKIT_HYPERVISOR_SHIM_PCI_H
@@ -57,6 +57,11 @@ void pci_declare_bar(struct pci_device *device, int bar, uint64_t size, bool is_
 		     bool prefetchable);
 /* Appends a capability of @size bytes (its first two, id and next, are filled in). Its offset. */
 uint8_t pci_add_capability(struct pci_device *device, uint8_t id, unsigned int size);
+
+/* Puts the host bridge into slot 0: before any other device. 0 or -errno. */
+int pci_open(void);
+/* What a firmware would do: an address for every BAR, decoding on. After a reset too. */
+void pci_assign(void);
 
 /* Puts it in the next free slot. 0 or -ENOSPC. All vCPU threads may call into it from then on. */
 int pci_add(struct pci_device *device);

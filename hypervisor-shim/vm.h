@@ -19,15 +19,27 @@
 #define VM_PCI_HOLE_END	  0xfec00000ULL /* I/O APIC and what follows */
 #define VM_PCI64_START	  0x8000000000ULL /* 64-bit BARs: 512 GiB .. +64 GiB, clamped to the CPU's address width */
 #define VM_RAM_HIGH_START 0x100000000ULL
+#define VM_ECAM_START	  0xe0000000ULL /* PCI configuration space of bus 0, memory-mapped: 1 MiB */
+#define VM_ECAM_SIZE	  0x100000ULL
+#define VM_KVM_START	  0xfffbc000ULL /* pages that KVM itself needs in the guest: up to 4 GiB */
+#define VM_MEMORY_MIN	  (16ULL << 20)
+#define VM_MEMORY_MAX	  (256ULL << 30)
 
 #define VM_CPUS_MAX 16
 
 /* Opens /dev/kvm and makes a VM with @memory bytes of shared RAM (memfd, so that back-ends map it). */
 int vm_open(uint64_t memory, unsigned int cpus);
 void vm_close(void);
+/* RAM reads zero again and the interrupt controllers are as after vm_open(). No vCPU runs meanwhile. */
+int vm_reset(void);
 
 int vm_fd(void);
+int vm_kvm_fd(void); /* /dev/kvm itself */
+int vm_capability(unsigned int capability); /* KVM_CHECK_EXTENSION; 0: not there */
 unsigned int vm_cpus(void);
+/* Where BARs of 64 bits may lie: VM_PCI64_START, or lower on a CPU with few address bits. */
+uint64_t vm_pci64_start(void);
+uint64_t vm_pci64_size(void);
 /* The RAM, through the one checked door; regions' fds for back-ends. */
 const struct guest_memory *vm_memory(void);
 int vm_region_fd(unsigned int region, uint64_t *offset);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * What CPUID tells a vCPU: what KVM supports on this host, with the guest's own topology.
+ */
+#ifndef PVKIT_HYPERVISOR_SHIM_CPUID_H
+#define PVKIT_HYPERVISOR_SHIM_CPUID_H
+
+#include <stdbool.h>
+
+#define CPUID_ENTRIES_MAX 256
+
+struct kvm_cpuid2;
+
+/* Physical address bits that KVM supports. After /dev/kvm is open. */
+unsigned int cpuid_address_bits(void);
+
+/* Whether the host's CPU virtualizes (vmx or svm), as /proc/cpuinfo says. */
+bool cpuid_host_virtualizes(void);
+
+/* The table of vCPU number @cpu of @cpus; APIC ids equal vCPU numbers. malloc'ed; NULL: errno. */
+struct kvm_cpuid2 *cpuid_make(unsigned int cpu, unsigned int cpus);
+
+#endif
