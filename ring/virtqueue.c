@@ -166,3 +166,89 @@ bool virtqueue_has_work(struct virtqueue_device *vq)
 {
 	return vq->packed ? packed_device_has_work(vq) : split_device_has_work(vq);
 }
+
+/* ---- driver side ---------------------------------------------------------------------------- */
+
+int virtqueue_driver_init(struct virtqueue_driver *vq, const struct virtqueue_areas *areas,
+			  uint64_t features)
+{
+	bool packed = features & VIRTQUEUE_F_PACKED;
+
+	if (!areas_valid(areas, packed))
+		return -1;
+	memset(vq, 0, sizeof(*vq));
+	vq->areas = *areas;
+	vq->packed = packed;
+	vq->event_idx = features & VIRTQUEUE_F_EVENT_IDX;
+	vq->indirect = features & VIRTQUEUE_F_INDIRECT;
+	vq->in_order = features & VIRTQUEUE_F_IN_ORDER;
+	vq->interrupts_wanted = true; /* which is what zeroes ask for */
+	if (packed)
+		packed_driver_init(vq);
+	else
+		split_driver_init(vq);
+	return 0;
+}
+
+int virtqueue_add(struct virtqueue_driver *vq, const struct virtqueue_buffer *buffers,
+		  uint16_t readable, uint16_t writable, void *token, void *indirect,
+		  uint64_t indirect_address)
+{
+	struct virtqueue_request request = {
+		.buffers = buffers,
+		.readable = readable,
+		.total = readable + writable,
+		.token = token,
+		.indirect = vq->indirect ? indirect : NULL,
+		.indirect_address = indirect_address,
+	};
+
+	if (vq->broken || !request.total || readable + writable > VIRTQUEUE_SIZE_MAX)
+		return -1;
+	return vq->packed ? packed_driver_add(vq, &request) : split_driver_add(vq, &request);
+}
+
+void virtqueue_driver_publish(struct virtqueue_driver *vq)
+{
+	if (!vq->batch)
+		return;
+	if (vq->packed)
+		packed_driver_publish(vq);
+	else
+		split_driver_publish(vq);
+	vq->undecided += vq->batch;
+	vq->batch = 0;
+}
+
+bool virtqueue_should_kick(struct virtqueue_driver *vq)
+{
+	if (!vq->undecided)
+		return false;
+	return vq->packed ? packed_driver_should_kick(vq) : split_driver_should_kick(vq);
+}
+
+enum virtqueue_result virtqueue_reap(struct virtqueue_driver *vq, void **token, uint32_t *written)
+{
+	if (vq->broken)
+		return VIRTQUEUE_BROKEN;
+	return vq->packed ? packed_driver_reap(vq, token, written)
+			  : split_driver_reap(vq, token, written);
+}
+
+void virtqueue_interrupts_disable(struct virtqueue_driver *vq)
+{
+	if (!vq->interrupts_wanted)
+		return;
+	vq->interrupts_wanted = false;
+	if (vq->packed)
+		packed_driver_interrupts_disable(vq);
+	else
+		split_driver_interrupts_disable(vq);
+}
+
+bool virtqueue_interrupts_enable(struct virtqueue_driver *vq)
+{
+	vq->interrupts_wanted = true;
+	return vq->packed ? packed_driver_interrupts_enable(vq)
+			  : split_driver_interrupts_enable(vq);
+}
