@@ -54,6 +54,8 @@ const char *virtqueue_fault_text(enum virtqueue_fault fault)
 		return "used entry for a chain that was not lent, or longer than its buffers";
 	case VIRTQUEUE_FAULT_WRAP:
 		return "descriptor flags that fit neither lap of the ring";
+	case VIRTQUEUE_FAULT_NO_ANSWER:
+		return "descriptor chain without a writable piece for the answer";
 	}
 	return "unknown fault";
 }

@@ -51,6 +51,7 @@ enum virtqueue_fault {
 	VIRTQUEUE_FAULT_IN_FLIGHT,	/* a head that the device already holds */
 	VIRTQUEUE_FAULT_NOT_IN_FLIGHT,	/* driver side: an id that was not lent, or a length too large */
 	VIRTQUEUE_FAULT_WRAP,		/* packed: flags that fit neither lap of the ring */
+	VIRTQUEUE_FAULT_NO_ANSWER,	/* set by a device: a chain without room for its answer */
 };
 
 /* Where the areas of a ring are mapped in this process. The names are the specification's. */
