@@ -43,7 +43,7 @@ make_page() {
 
 # json FILTER: the output as decoded by somebody else, through a Perl expression on $j.
 json() {
-	$top --json --once | perl -MJSON::PP -0777 -e 'my $j = decode_json(<STDIN>); print do { '"$1"' }
+	$top --json --once | perl -MJSON::PP -0777 -e 'my $j = decode_json(<STDIN>); print do { '"$1"' }'
 }
 
 [ "$($top --json --once)" = '{"daemons":[]}' ]
