@@ -100,6 +100,8 @@ units: $(UNITS)
 clean:
 	rm -rf build
 
+include tests/tests.mk
+
 .PHONY: all units clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
