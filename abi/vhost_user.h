@@ -36,23 +36,23 @@
 
 /* Section "Protocol features": bit numbers. */
 enum vhost_user_protocol_feature {
-	VHOST_USER_PROTOCOL_F_MQ = 0,		 /* GET_QUEUE_NUM */
-	VHOST_USER_PROTOCOL_F_LOG_SHMFD = 1,	 /* SET_LOG_BASE carries a descriptor */
-	VHOST_USER_PROTOCOL_F_RARP = 2,		 /* SEND_RARP */
-	VHOST_USER_PROTOCOL_F_REPLY_ACK = 3,	 /* VHOST_USER_FLAG_NEED_REPLY means something */
-	VHOST_USER_PROTOCOL_F_MTU = 4,		 /* NET_SET_MTU */
-	VHOST_USER_PROTOCOL_F_BACKEND_REQ = 5,	 /* SET_BACKEND_REQ_FD: the back-channel */
-	VHOST_USER_PROTOCOL_F_CROSS_ENDIAN = 6,	 /* SET_VRING_ENDIAN */
+	VHOST_USER_PROTOCOL_F_MQ = 0, /* GET_QUEUE_NUM */
+	VHOST_USER_PROTOCOL_F_LOG_SHMFD = 1, /* SET_LOG_BASE carries a descriptor */
+	VHOST_USER_PROTOCOL_F_RARP = 2, /* SEND_RARP */
+	VHOST_USER_PROTOCOL_F_REPLY_ACK = 3, /* VHOST_USER_FLAG_NEED_REPLY means something */
+	VHOST_USER_PROTOCOL_F_MTU = 4, /* NET_SET_MTU */
+	VHOST_USER_PROTOCOL_F_BACKEND_REQ = 5, /* SET_BACKEND_REQ_FD: the back-channel */
+	VHOST_USER_PROTOCOL_F_CROSS_ENDIAN = 6, /* SET_VRING_ENDIAN */
 	VHOST_USER_PROTOCOL_F_CRYPTO_SESSION = 7,
-	VHOST_USER_PROTOCOL_F_PAGEFAULT = 8,	 /* POSTCOPY_* */
-	VHOST_USER_PROTOCOL_F_CONFIG = 9,	 /* GET_CONFIG, SET_CONFIG */
+	VHOST_USER_PROTOCOL_F_PAGEFAULT = 8, /* POSTCOPY_* */
+	VHOST_USER_PROTOCOL_F_CONFIG = 9, /* GET_CONFIG, SET_CONFIG */
 	VHOST_USER_PROTOCOL_F_BACKEND_SEND_FD = 10,
 	VHOST_USER_PROTOCOL_F_HOST_NOTIFIER = 11,
 	VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD = 12, /* GET_INFLIGHT_FD, SET_INFLIGHT_FD */
 	VHOST_USER_PROTOCOL_F_RESET_DEVICE = 13,
 	VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS = 14, /* VRING_KICK; needs bits 3 and 5 */
-	VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS = 15,	 /* GET_MAX_MEM_SLOTS, ADD/REM_MEM_REG */
-	VHOST_USER_PROTOCOL_F_STATUS = 16,	 /* GET_STATUS, SET_STATUS */
+	VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS = 15, /* GET_MAX_MEM_SLOTS, ADD/REM_MEM_REG */
+	VHOST_USER_PROTOCOL_F_STATUS = 16, /* GET_STATUS, SET_STATUS */
 	VHOST_USER_PROTOCOL_F_XEN_MMAP = 17,
 	VHOST_USER_PROTOCOL_F_SHARED_OBJECT = 18,
 	VHOST_USER_PROTOCOL_F_DEVICE_STATE = 19, /* SET_DEVICE_STATE_FD, CHECK_DEVICE_STATE */
@@ -61,49 +61,49 @@ enum vhost_user_protocol_feature {
 
 /* Section "Front-end message types". The comment names payload, then reply, then descriptors. */
 enum vhost_user_request {
-	VHOST_USER_GET_FEATURES = 1,	      /* – → u64 */
-	VHOST_USER_SET_FEATURES = 2,	      /* u64 */
-	VHOST_USER_SET_OWNER = 3,	      /* – */
-	VHOST_USER_RESET_OWNER = 4,	      /* –; deprecated: disables all rings */
-	VHOST_USER_SET_MEM_TABLE = 5,	      /* memory; a descriptor a region */
-	VHOST_USER_SET_LOG_BASE = 6,	      /* u64, or log and 1 descriptor with bit 1 → u64 */
-	VHOST_USER_SET_LOG_FD = 7,	      /* –; 1 eventfd */
-	VHOST_USER_SET_VRING_NUM = 8,	      /* state: size of the ring */
-	VHOST_USER_SET_VRING_ADDR = 9,	      /* address */
-	VHOST_USER_SET_VRING_BASE = 10,	      /* state: where to begin */
-	VHOST_USER_GET_VRING_BASE = 11,	      /* state (num unused) → state; stops the ring */
-	VHOST_USER_SET_VRING_KICK = 12,	      /* u64: VHOST_USER_VRING_*; 1 eventfd or none */
-	VHOST_USER_SET_VRING_CALL = 13,	      /* the same */
-	VHOST_USER_SET_VRING_ERR = 14,	      /* the same */
+	VHOST_USER_GET_FEATURES = 1, /* – → u64 */
+	VHOST_USER_SET_FEATURES = 2, /* u64 */
+	VHOST_USER_SET_OWNER = 3, /* – */
+	VHOST_USER_RESET_OWNER = 4, /* –; deprecated: disables all rings */
+	VHOST_USER_SET_MEM_TABLE = 5, /* memory; a descriptor a region */
+	VHOST_USER_SET_LOG_BASE = 6, /* u64, or log and 1 descriptor with bit 1 → u64 */
+	VHOST_USER_SET_LOG_FD = 7, /* –; 1 eventfd */
+	VHOST_USER_SET_VRING_NUM = 8, /* state: size of the ring */
+	VHOST_USER_SET_VRING_ADDR = 9, /* address */
+	VHOST_USER_SET_VRING_BASE = 10, /* state: where to begin */
+	VHOST_USER_GET_VRING_BASE = 11, /* state (num unused) → state; stops the ring */
+	VHOST_USER_SET_VRING_KICK = 12, /* u64: VHOST_USER_VRING_*; 1 eventfd or none */
+	VHOST_USER_SET_VRING_CALL = 13, /* the same */
+	VHOST_USER_SET_VRING_ERR = 14, /* the same */
 	VHOST_USER_GET_PROTOCOL_FEATURES = 15, /* – → u64 */
 	VHOST_USER_SET_PROTOCOL_FEATURES = 16, /* u64 */
-	VHOST_USER_GET_QUEUE_NUM = 17,	      /* – → u64: queues at most */
-	VHOST_USER_SET_VRING_ENABLE = 18,     /* state: 1 or 0 */
-	VHOST_USER_SEND_RARP = 19,	      /* u64: a MAC in the first 6 bytes */
-	VHOST_USER_NET_SET_MTU = 20,	      /* u64 */
-	VHOST_USER_SET_BACKEND_REQ_FD = 21,   /* –; 1 socket */
-	VHOST_USER_IOTLB_MSG = 22,	      /* iotlb → u64 */
-	VHOST_USER_SET_VRING_ENDIAN = 23,     /* state: 0 little, 1 big */
-	VHOST_USER_GET_CONFIG = 24,	      /* config → config, or an empty payload: error */
-	VHOST_USER_SET_CONFIG = 25,	      /* config */
+	VHOST_USER_GET_QUEUE_NUM = 17, /* – → u64: queues at most */
+	VHOST_USER_SET_VRING_ENABLE = 18, /* state: 1 or 0 */
+	VHOST_USER_SEND_RARP = 19, /* u64: a MAC in the first 6 bytes */
+	VHOST_USER_NET_SET_MTU = 20, /* u64 */
+	VHOST_USER_SET_BACKEND_REQ_FD = 21, /* –; 1 socket */
+	VHOST_USER_IOTLB_MSG = 22, /* iotlb → u64 */
+	VHOST_USER_SET_VRING_ENDIAN = 23, /* state: 0 little, 1 big */
+	VHOST_USER_GET_CONFIG = 24, /* config → config, or an empty payload: error */
+	VHOST_USER_SET_CONFIG = 25, /* config */
 	VHOST_USER_CREATE_CRYPTO_SESSION = 26,
 	VHOST_USER_CLOSE_CRYPTO_SESSION = 27,
 	VHOST_USER_POSTCOPY_ADVISE = 28,
 	VHOST_USER_POSTCOPY_LISTEN = 29,
 	VHOST_USER_POSTCOPY_END = 30,
-	VHOST_USER_GET_INFLIGHT_FD = 31,      /* inflight → inflight and 1 descriptor */
-	VHOST_USER_SET_INFLIGHT_FD = 32,      /* inflight; 1 descriptor */
+	VHOST_USER_GET_INFLIGHT_FD = 31, /* inflight → inflight and 1 descriptor */
+	VHOST_USER_SET_INFLIGHT_FD = 32, /* inflight; 1 descriptor */
 	VHOST_USER_GPU_SET_SOCKET = 33,
-	VHOST_USER_RESET_DEVICE = 34,	      /* – */
-	VHOST_USER_VRING_KICK = 35,	      /* state (num 0) */
-	VHOST_USER_GET_MAX_MEM_SLOTS = 36,    /* – → u64 */
-	VHOST_USER_ADD_MEM_REG = 37,	      /* one region; 1 descriptor */
-	VHOST_USER_REM_MEM_REG = 38,	      /* one region; some front-ends add a descriptor */
-	VHOST_USER_SET_STATUS = 39,	      /* u64: virtio device status, 0..255 */
-	VHOST_USER_GET_STATUS = 40,	      /* – → u64 */
+	VHOST_USER_RESET_DEVICE = 34, /* – */
+	VHOST_USER_VRING_KICK = 35, /* state (num 0) */
+	VHOST_USER_GET_MAX_MEM_SLOTS = 36, /* – → u64 */
+	VHOST_USER_ADD_MEM_REG = 37, /* one region; 1 descriptor */
+	VHOST_USER_REM_MEM_REG = 38, /* one region; some front-ends add a descriptor */
+	VHOST_USER_SET_STATUS = 39, /* u64: virtio device status, 0..255 */
+	VHOST_USER_GET_STATUS = 40, /* – → u64 */
 	VHOST_USER_GET_SHARED_OBJECT = 41,
 	VHOST_USER_SET_DEVICE_STATE_FD = 42,
-	VHOST_USER_CHECK_DEVICE_STATE = 43,   /* – → u64 */
+	VHOST_USER_CHECK_DEVICE_STATE = 43, /* – → u64 */
 	VHOST_USER_REQUEST_COUNT = 44,
 };
 
@@ -120,9 +120,9 @@ enum vhost_user_backend_request {
 };
 
 /* Section "Header". ->flags: the version in the low two bits, then two flags, the rest is 0. */
-#define VHOST_USER_VERSION	   0x1U
-#define VHOST_USER_VERSION_MASK	   0x3U
-#define VHOST_USER_FLAG_REPLY	   0x4U /* this is an answer */
+#define VHOST_USER_VERSION         0x1U
+#define VHOST_USER_VERSION_MASK    0x3U
+#define VHOST_USER_FLAG_REPLY      0x4U /* this is an answer */
 #define VHOST_USER_FLAG_NEED_REPLY 0x8U /* with REPLY_ACK: answer with a u64, 0 for success */
 
 struct vhost_user_header {
@@ -147,25 +147,26 @@ ABI_ASSERT(sizeof(struct vhost_user_vring_state) == 8);
 /* Section "A vring address description". Packed: the same three areas by their packed names. */
 struct vhost_user_vring_address {
 	uint32_t index;
-	uint32_t flags;	     /* bit 0: log writes to the used ring */
+	uint32_t flags; /* bit 0: log writes to the used ring */
 	uint64_t descriptor; /* user addresses, these three */
-	uint64_t used;	     /* packed: device event suppression */
-	uint64_t available;  /* packed: driver event suppression */
-	uint64_t log;	     /* guest address */
+	uint64_t used; /* packed: device event suppression */
+	uint64_t available; /* packed: driver event suppression */
+	uint64_t log; /* guest address */
 };
 ABI_ASSERT(sizeof(struct vhost_user_vring_address) == 40);
 ABI_ASSERT(offsetof(struct vhost_user_vring_address, used) == 16);
 
 /* The u64 of SET_VRING_KICK, _CALL and _ERR. */
 #define VHOST_USER_VRING_INDEX_MASK 0xffULL
-#define VHOST_USER_VRING_NO_FD	    0x100ULL /* no descriptor comes along: poll, or do without */
+#define VHOST_USER_VRING_NO_FD      0x100ULL /* no descriptor comes along: poll, or do without */
 
 /* Section "Memory regions description". */
 struct vhost_user_memory_region {
 	uint64_t guest_address;
 	uint64_t size;
 	uint64_t user_address;
-	uint64_t mmap_offset; /* where the region begins in its file; may be no multiple of a page */
+	uint64_t
+		mmap_offset; /* where the region begins in its file; may be no multiple of a page */
 };
 ABI_ASSERT(sizeof(struct vhost_user_memory_region) == 32);
 
@@ -199,7 +200,7 @@ struct vhost_user_iotlb {
 	uint64_t size;
 	uint64_t user_address;
 	uint8_t permissions; /* 1 read, 2 write */
-	uint8_t type;	     /* 1 miss, 2 update, 3 invalidate, 4 access fail */
+	uint8_t type; /* 1 miss, 2 update, 3 invalidate, 4 access fail */
 	uint8_t reserved[6];
 };
 ABI_ASSERT(sizeof(struct vhost_user_iotlb) == 32);
@@ -241,7 +242,7 @@ ABI_ASSERT(offsetof(struct vhost_user_inflight, padding) == 20);
 /* Section "Device state transfer parameters". */
 struct vhost_user_device_state {
 	uint32_t direction; /* 0 save, 1 load */
-	uint32_t phase;	    /* 0: the device is stopped */
+	uint32_t phase; /* 0: the device is stopped */
 };
 ABI_ASSERT(sizeof(struct vhost_user_device_state) == 8);
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+// SPDX-License-Identifier: MIT OR GPL-2.0
 /*
  * One epoll loop. It takes one event a round: then no second event of the same round can name a
  * watch that the first one's callback has removed, so callbacks may unwatch and close anything, and

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+// SPDX-License-Identifier: MIT OR GPL-2.0
 /*
  * The notifications of a queue. The descriptors are the front-end's and may be anything that can be
  * written; the transport made them non-blocking. What a write answers does not matter: a full
@@ -35,9 +35,10 @@ void backend_queue_broken(struct backend_queue *queue, const char *device)
 	const struct virtqueue_device *ring = &queue->ring;
 
 	notify(queue->error);
-	log_peer(&limit,
-		 "%s: queue %u: the driver broke the ring at available index %u, used index %u: %s; "
-		 "the queue stays stopped until the driver resets the device",
-		 device, queue->index, ring->next_avail, ring->next_used,
-		 virtqueue_fault_text(ring->broken));
+	log_peer(
+		&limit,
+		"%s: queue %u: the driver broke the ring at available index %u, used index %u: %s; "
+		"the queue stays stopped until the driver resets the device",
+		device, queue->index, ring->next_avail, ring->next_used,
+		virtqueue_fault_text(ring->broken));
 }

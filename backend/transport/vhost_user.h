@@ -11,7 +11,7 @@ struct vhost_user;
 
 struct vhost_user_options {
 	const char *socket_path; /* listen here, serve one front-end after another; or */
-	int fd;			 /* a connected socket, served until it closes; -1: none */
+	int fd; /* a connected socket, served until it closes; -1: none */
 	uint64_t protocol_features; /* offered beyond the transport's own; 0 mostly */
 };
 
