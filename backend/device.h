@@ -19,6 +19,11 @@ struct backend_device {
 	const struct backend_device_ops *ops;
 	const char *name;	 /* for messages */
 	unsigned int queues_max; /* virtqueues, a control queue among them */
+	/*
+	 * What vhost-user's GET_QUEUE_NUM answers; 0: queues_max. A net device says its queue pairs:
+	 * there, front-ends compare it with a number of pairs.
+	 */
+	unsigned int queues_told;
 	uint64_t features;	 /* offered; the ring's and VERSION_1 among them */
 
 	/*
@@ -40,7 +45,10 @@ struct backend_device_ops {
 	int (*config_write)(struct backend_device *device, uint32_t offset, const void *data,
 			    uint32_t size);
 
-	/* Serves @queue from now on. 0, or -errno: the queue stays stopped. */
+	/*
+	 * Serves @queue from now on, beginning with what already waits on the ring: its kick may have
+	 * been taken by whoever served it before. 0, or -errno: the queue stays stopped.
+	 */
 	int (*queue_start)(struct backend_device *device, struct backend_queue *queue);
 	/*
 	 * Stops serving: returns when no request of the queue is in flight, all completions are on

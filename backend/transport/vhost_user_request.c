@@ -86,7 +86,7 @@ static int set_owner(struct vhost_user *vu, union vhost_user_payload *payload)
 
 static int get_queue_num(struct vhost_user *vu, union vhost_user_payload *payload)
 {
-	return answer_u64(vu, vu->ring_count);
+	return answer_u64(vu, vu->device->queues_told ?: vu->ring_count);
 }
 
 static int set_backend_req_fd(struct vhost_user *vu, union vhost_user_payload *payload)
