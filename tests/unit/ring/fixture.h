@@ -76,7 +76,7 @@ static inline void fixture_start(struct fixture *fx, uint64_t features, uint16_t
 {
 	struct virtqueue_position both = {position, position};
 
-	memset(fx->low, 0, AREA_BYTES + TABLE_BYTES);
+	memset(fx->low, 0, AREA_BYTES);
 	fx->features = features;
 	fx->areas.descriptors = fx->low;
 	fx->areas.driver = fx->low + 0x4000;
