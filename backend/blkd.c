@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * pvkit-blkd: serves one raw image or block device as a virtio disk over vhost-user.
+ *
+ * The order in main() is the order in which things can go wrong for the user: the command line, the
+ * image and its lock, the engine, then the socket. Nothing listens before all the rest is good.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backend/blk/virtio_blk.h"
+#include "backend/control.h"
+#include "backend/transport/vhost_user.h"
+#include "common/log.h"
+#include "common/option.h"
+#include "ring/virtqueue.h"
+
+#define QUEUES_MAX 64
+
+struct config {
+	const char *blk_file, *socket_path, *serial, *stats;
+	uint64_t fd, null_size, queues, queue_size;
+	int64_t poll_us;
+	unsigned int engine, cache, block_size;
+	bool read_only, register_memory, verbose, print_capabilities;
+};
+
+#define FD_NONE UINT64_MAX
+
+static const char *const engine_names[] = {
+	[STORE_IO_URING] = "io_uring",
+	[STORE_LIBAIO] = "libaio",
+	[STORE_THREADS] = "threads",
+	[STORE_NULL] = "null",
+	NULL,
+};
+
+static const char *const cache_names[] = {
+	[STORE_CACHE_WRITEBACK] = "writeback",
+	[STORE_CACHE_DIRECT] = "direct",
+	NULL,
+};
+
+static const char *const block_size_names[] = {"auto", "512", "4096", NULL};
+static const uint32_t block_sizes[] = {0, 512, 4096};
+
+static int parse_poll(void *context, const char *value, char *reason, size_t reason_size)
+{
+	struct config *config = context;
+	char *end;
+	long us;
+
+	if (!strcmp(value, "auto")) {
+		config->poll_us = -1;
+		return 0;
+	}
+	errno = 0;
+	us = strtol(value, &end, 10);
+	if (errno || end == value || *end || us < 0 || us > 1000000) {
+		snprintf(reason, reason_size, "'%s' is neither auto nor a number from 0 to 1000000",
+			 value);
+		return -1;
+	}
+	config->poll_us = us;
+	return 0;
+}
+
+#define FIELD(name) offsetof(struct config, name)
+
+/* clang-format off */
+static const struct option_spec blkd_options[] = {
+	{.name = "connection", .kind = OPTION_HEADING, .help = "Where the front-end connects (one of these)"},
+	{.name = "socket-path", .kind = OPTION_STRING, .offset = FIELD(socket_path),
+	 .argument = "PATH", .minimum = 1,
+	 .help = "Listen on a Unix socket at PATH, and serve one front-end after another."},
+	{.name = "fd", .kind = OPTION_NUMBER, .offset = FIELD(fd), .argument = "N", .maximum = INT_MAX,
+	 .help = "Serve the connected socket that was inherited as descriptor N, until it closes."},
+	{.name = "print-capabilities", .kind = OPTION_FLAG, .offset = FIELD(print_capabilities),
+	 .help = "Print what this program can do as JSON, as QEMU's vhost-user conventions say, and "
+		 "exit."},
+
+	{.name = "disk", .kind = OPTION_HEADING, .help = "The disk"},
+	{.name = "blk-file", .kind = OPTION_STRING, .offset = FIELD(blk_file), .argument = "PATH",
+	 .minimum = 1,
+	 .help = "The image: a raw file or a block device. Its format is never guessed from what it "
+		 "contains. It is locked while it is served."},
+	{.name = "read-only", .kind = OPTION_FLAG, .offset = FIELD(read_only),
+	 .help = "Open the image for reading only, and tell the guest so. Several readers may share "
+		 "an image."},
+	{.name = "serial", .kind = OPTION_STRING, .offset = FIELD(serial), .argument = "TEXT",
+	 .minimum = 1, .maximum = 20,
+	 .help = "The serial number that the guest sees, up to 20 characters. By default it is made "
+		 "from the image's inode number."},
+	{.name = "logical-block-size", .kind = OPTION_CHOICE, .offset = FIELD(block_size),
+	 .choices = block_size_names,
+	 .help = "The smallest unit that the guest may read or write, in bytes. The image's size must "
+		 "be a multiple of it. By default (auto) what the image asks for, mostly 512."},
+	{.name = "cache", .kind = OPTION_CHOICE, .offset = FIELD(cache), .choices = cache_names,
+	 .help = "writeback (the default) goes through the host's page cache; direct goes around it "
+		 "(O_DIRECT). With both, what the guest has flushed is on stable storage."},
+
+	{.name = "performance", .kind = OPTION_HEADING, .help = "Performance"},
+	{.name = "engine", .kind = OPTION_CHOICE, .offset = FIELD(engine), .choices = engine_names,
+	 .help = "How the image is accessed: io_uring (the default), libaio, helper threads, or null, "
+		 "which moves no data and needs --null-size in place of --blk-file. Where the kernel "
+		 "does not allow the wanted one, the next best serves, and a message says so."},
+	{.name = "num-queues", .kind = OPTION_NUMBER, .offset = FIELD(queues), .argument = "N",
+	 .minimum = 1, .maximum = QUEUES_MAX,
+	 .help = "Request queues that a front-end may use; each that it does use has a thread. By "
+		 "default one for each CPU of the host."},
+	{.name = "queue-size", .kind = OPTION_NUMBER, .offset = FIELD(queue_size), .argument = "N",
+	 .minimum = 4, .maximum = VIRTQUEUE_SIZE_MAX,
+	 .help = "The largest ring that is served, in descriptors. The default is 1024."},
+	{.name = "poll-us", .kind = OPTION_CALL, .argument = "N|auto", .call = parse_poll,
+	 .help = "Microseconds that a queue looks for work before it sleeps. auto (the default) adapts "
+		 "to whether looking finds any, up to 100, and does not look at all when idle; 0 never "
+		 "looks."},
+	{.name = "register-memory", .kind = OPTION_FLAG, .offset = FIELD(register_memory),
+	 .help = "Register guest memory with io_uring. That pins all of it: not for guests that give "
+		 "memory back (balloon, virtio-mem)."},
+	{.name = "null-size", .kind = OPTION_SIZE, .offset = FIELD(null_size), .argument = "SIZE",
+	 .minimum = 512, .help = "The size of the null engine's disk, with suffix K, M, G or T."},
+
+	{.name = "other", .kind = OPTION_HEADING, .help = "Other"},
+	{.name = "stats", .kind = OPTION_STRING, .offset = FIELD(stats), .argument = "DIR",
+	 .minimum = 1,
+	 .help = "The directory for the page of counters that pvkit-top reads. The default is "
+		 "$PVKIT_STATS_DIR, /run/pvkit or $XDG_RUNTIME_DIR/pvkit."},
+	{.name = "verbose", .kind = OPTION_FLAG, .offset = FIELD(verbose),
+	 .help = "Say more on standard error."},
+	{0},
+};
+
+static const struct program_spec blkd_program = {
+	.name = "pvkit-blkd",
+	.summary = "serve a disk image to a virtual machine over vhost-user",
+	.usage = "--socket-path PATH --blk-file IMAGE [OPTION...]",
+	.description =
+		"pvkit-blkd serves one raw image or block device as a virtio disk to any vhost-user "
+		"front-end: pvkit-shim, QEMU, user-mode Linux. Requests go straight from the guest's "
+		"memory to the image; each queue has a thread and an I/O engine of its own.\n"
+		"\n"
+		"SIGHUP makes it look at the image's size again; when the image grew, the guest is told "
+		"of its new capacity. SIGTERM and SIGINT end it once all requests in flight are "
+		"answered.\n"
+		"\n"
+		"An error of the image fails the guest's request, is counted, and is reported in one "
+		"line at most a second. A guest that breaks the protocol of a queue loses that queue.",
+	.examples =
+		"  truncate -s 8G disk.img\n"
+		"  pvkit-blkd --socket-path /tmp/disk.sock --blk-file disk.img --cache direct &\n"
+		"  qemu-system-x86_64 -m 1G -object memory-backend-memfd,id=m,size=1G,share=on \\\n"
+		"      -machine memory-backend=m -chardev socket,id=c,path=/tmp/disk.sock \\\n"
+		"      -device vhost-user-blk-pci,chardev=c ...\n"
+		"  truncate -s 16G disk.img && kill -HUP %1    # the guest's disk grows",
+	.exit_status = "0\tended by a signal, or the socket given by --fd was closed\n"
+		       "1\tthe image, the engine or the socket could not be used\n"
+		       "2\tbad command line",
+	.options = blkd_options,
+};
+/* clang-format on */
+
+static void usage_error(const char *text)
+{
+	log_error("%s; see --help", text);
+	exit(2);
+}
+
+static void check_options(const struct config *config)
+{
+	if (!config->socket_path == (config->fd == FD_NONE))
+		usage_error("one of --socket-path and --fd is needed");
+	if (config->engine == STORE_NULL) {
+		if (config->blk_file)
+			usage_error("--engine=null has no image: leave out --blk-file");
+		if (!config->null_size)
+			usage_error("--engine=null needs --null-size");
+	} else if (!config->blk_file) {
+		usage_error("--blk-file is needed");
+	} else if (config->null_size) {
+		usage_error("--null-size is for --engine=null only");
+	}
+}
+
+static void set_defaults(struct config *config)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	*config = (struct config){
+		.fd = FD_NONE,
+		.queues = cpus < 1            ? 1
+			  : cpus > QUEUES_MAX ? QUEUES_MAX
+					      : cpus,
+		.queue_size = VIRTQUEUE_SIZE_MAX,
+		.poll_us = -1,
+	};
+}
+
+static struct store_image *open_image(const struct config *config)
+{
+	struct store_image_options options = {
+		.path = config->blk_file,
+		.null_size = config->null_size,
+		.read_only = config->read_only,
+		.cache = config->cache,
+		.block_size = block_sizes[config->block_size],
+	};
+
+	return store_image_open(&options);
+}
+
+static struct virtio_blk *open_device(const struct config *config, struct store_image *image,
+				      struct stats_page **stats)
+{
+	struct virtio_blk_options options = {
+		.image = image,
+		.queues = config->queues,
+		.queue_size = config->queue_size,
+		.serial = config->serial,
+		.poll_us = config->poll_us,
+		.register_memory = config->register_memory,
+	};
+	struct virtio_blk *blk;
+
+	options.engine = store_engine_choose(config->engine, config->cache);
+	if (!options.engine)
+		return NULL;
+	*stats = stats_open("pvkit-blkd", STATS_DEVICE_BLK, image->name, config->queues);
+	options.stats = *stats;
+	blk = virtio_blk_open(&options);
+	if (!blk)
+		log_errno("%s: no memory for the device", image->name);
+	return blk;
+}
+
+static void on_hangup(void *context)
+{
+	virtio_blk_resize(context);
+}
+
+static int serve(const struct config *config, struct virtio_blk *blk)
+{
+	struct vhost_user_options options = {
+		.socket_path = config->socket_path,
+		.fd = config->fd == FD_NONE ? -1 : (int)config->fd,
+	};
+	struct vhost_user *vu;
+	int status;
+
+	control_on_hangup(on_hangup, blk);
+	vu = vhost_user_open(virtio_blk_device(blk), &options);
+	if (!vu)
+		return 1;
+	status = control_run();
+	vhost_user_close(vu);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct stats_page *stats = NULL;
+	struct virtio_blk *blk = NULL;
+	struct store_image *image;
+	struct config config;
+	int status = 1, error;
+
+	log_open("pvkit-blkd", false);
+	set_defaults(&config);
+	option_parse(&blkd_program, argc, argv, &config);
+	if (config.print_capabilities) {
+		puts("{\"type\":\"block\",\"features\":[\"read-only\",\"blk-file\"]}");
+		return 0;
+	}
+	log_open("pvkit-blkd", config.verbose);
+	check_options(&config);
+	if (config.stats)
+		setenv("PVKIT_STATS_DIR", config.stats, 1);
+
+	/* Before any thread is made, so that all of them leave signals to the control loop. */
+	error = control_open();
+	if (error) {
+		errno = -error;
+		die_errno("the control loop cannot be made; raise the limit of open files");
+	}
+	image = open_image(&config);
+	if (image)
+		blk = open_device(&config, image, &stats);
+	if (blk)
+		status = serve(&config, blk);
+	virtio_blk_close(blk);
+	if (stats)
+		stats_close(stats);
+	store_image_close(image);
+	control_close();
+	return status;
+}
