@@ -426,7 +426,7 @@ int vhost_user_front_start_ring(struct vhost_user_front *front, unsigned int ind
 	if (!err)
 		err = tell_fd(front, VHOST_USER_SET_VRING_CALL, index, ring->call);
 	if (!err)
-		err = vhost_user_front_enable_ring(front, index, true);
+		err = vhost_user_front_enable_ring(front, index, !ring->disabled);
 	return err;
 }
 
