@@ -27,17 +27,19 @@ LDLIBS_net := -lslirp
 LDLIBS := -pthread
 
 # A room is a static library of all its sources; a main file is a program of its own.
-MAINS := backend/blkd.c backend/netd.c hypervisor-shim/main.c
+MAINS := backend/blkd.c backend/netd.c hypervisor-shim/main.c tools/load/main.c tools/top/main.c
 sources = $(filter-out $(MAINS),$(wildcard $(addsuffix /*.c,$(1))))
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 
-ROOMS := common ring backend blk net shim
+ROOMS := common ring backend blk net shim load top
 common_SRC := $(call sources,common)
 ring_SRC := $(call sources,ring)
 backend_SRC := $(call sources,backend backend/transport backend/host)
 blk_SRC := $(call sources,backend/blk backend/store)
 net_SRC := $(call sources,backend/net backend/link)
 shim_SRC := $(call sources,hypervisor-shim hypervisor-shim/hvm)
+load_SRC := $(call sources,tools/load)
+top_SRC := $(call sources,tools/top)
 
 PROGRAMS := $(addprefix $(B)/,pvkit-blkd pvkit-netd pvkit-shim pvkit-load pvkit-top)
 pvkit-blkd_OBJ := $(B)/backend/blkd.o
@@ -46,10 +48,10 @@ pvkit-netd_OBJ := $(B)/backend/netd.o
 pvkit-netd_ROOMS := net backend ring common
 pvkit-shim_OBJ := $(B)/hypervisor-shim/main.o
 pvkit-shim_ROOMS := shim ring common
-pvkit-load_OBJ := $(call objects,$(wildcard tools/load/*.c))
-pvkit-load_ROOMS := shim ring common
-pvkit-top_OBJ := $(call objects,$(wildcard tools/top/*.c))
-pvkit-top_ROOMS := common
+pvkit-load_OBJ := $(B)/tools/load/main.o
+pvkit-load_ROOMS := load shim ring common
+pvkit-top_OBJ := $(B)/tools/top/main.o
+pvkit-top_ROOMS := top common
 
 MAN := $(addprefix $(B)/man/,pvkit-blkd.1 pvkit-netd.1 pvkit-shim.1 pvkit-load.1 pvkit-top.1)
 
@@ -86,6 +88,7 @@ unit_ROOMS_transport := backend shim ring common
 unit_ROOMS_blk := blk backend ring common
 unit_ROOMS_net := net backend ring common
 unit_ROOMS_shim := shim ring common
+unit_ROOMS_load := load shim ring common
 UNITS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*/*.c))
 
 define unit_rule
