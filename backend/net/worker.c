@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * A worker goes round between the link and the two rings while there is work. When there is none it
+ * looks on for a bounded, adaptive time, with kicks turned off, because being woken is the dearest
+ * thing there is; then it asks for kicks, looks once more, and sleeps in one poll() on everything that
+ * can bring work: the kicks, the link, and the control thread.
+ *
+ *	kick of the transmit ring	wanted unless the link is busy and holds a frame
+ *	link readable			wanted while the guest has buffers staged
+ *	link writable			wanted while a frame is held
+ *	kick of the receive ring	wanted only when buffers are missing
+ *
+ * So nothing that cannot be acted upon wakes it, and a flood on one side that the other does not take
+ * costs nothing.
+ *
+ * The control thread never touches a running ring: it has the worker do what must be done, between
+ * two bursts (net_worker_do()). The mutex there is not on the data path; a burst sees one flag.
+ */
+#include <errno.h>
+#include <immintrin.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "backend/net/worker.h"
+#include "common/log.h"
+#include "common/stats.h"
+
+/* How long a guest that has too few buffers is waited for before they must do. */
+#define MAKE_DO_MS 2
+/* The rhythm of looking at rings whose driver never kicks. */
+#define NO_KICK_SLEEP_NS 100000
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec time;
+
+	clock_gettime(clock, &time);
+	return (uint64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/* ---- calls from the control thread -------------------------------------------------------------- */
+
+static void take_call(struct net_worker *worker)
+{
+	uint64_t count;
+
+	pthread_mutex_lock(&worker->lock);
+	atomic_store_explicit(&worker->called, false, memory_order_relaxed);
+	if (read(worker->wake, &count, sizeof(count)) < 0)
+		count = 0; /* the flag was seen before the eventfd was written */
+	if (worker->call)
+		worker->call(worker, worker->argument);
+	worker->call = NULL;
+	pthread_cond_signal(&worker->done);
+	pthread_mutex_unlock(&worker->lock);
+}
+
+void net_worker_do(struct net_worker *worker, net_worker_call call, void *argument)
+{
+	const uint64_t one = 1;
+
+	pthread_mutex_lock(&worker->lock);
+	worker->call = call;
+	worker->argument = argument;
+	atomic_store_explicit(&worker->called, true, memory_order_release);
+	if (write(worker->wake, &one, sizeof(one)) < 0)
+		log_errno("worker %u: cannot wake it", worker->index);
+	while (worker->call)
+		pthread_cond_wait(&worker->done, &worker->lock);
+	pthread_mutex_unlock(&worker->lock);
+}
+
+/* ---- sleep -------------------------------------------------------------------------------------- */
+
+/* Whether to look again instead of sleeping. */
+static bool keep_polling(struct net_worker *worker)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	struct stats_queue *stats = worker->tx.stats;
+
+	if (!worker->idle_since)
+		worker->idle_since = now;
+	if (now - worker->idle_since < poll_budget_ns(&worker->poll)) {
+		_mm_pause();
+		return true;
+	}
+	if (poll_budget_ns(&worker->poll) && !worker->slept)
+		stats_add(&stats->polls_miss, 1);
+	worker->slept = true;
+	return false;
+}
+
+static void work_found(struct net_worker *worker)
+{
+	if (!worker->idle_since)
+		return;
+	if (poll_budget_ns(&worker->poll) && !worker->slept)
+		stats_add(&worker->tx.stats->polls_hit, 1);
+	worker->slept = false;
+	poll_learn(&worker->poll, clock_ns(CLOCK_MONOTONIC) - worker->idle_since);
+	worker->idle_since = 0;
+}
+
+/* Asks both drivers for the kicks that matter. False: there is work already. */
+static bool arm_kicks(struct net_worker *worker)
+{
+	if (net_tx_listens(&worker->tx) && virtqueue_kicks_enable(&worker->tx.queue->ring))
+		return false;
+	if (net_rx_starving(&worker->rx) && virtqueue_kicks_enable(&worker->rx.queue->ring))
+		return false;
+	return true;
+}
+
+static void disarm_kicks(struct net_worker *worker)
+{
+	if (worker->tx.queue && !worker->tx.broken)
+		virtqueue_kicks_disable(&worker->tx.queue->ring);
+	if (worker->rx.queue && !worker->rx.broken)
+		virtqueue_kicks_disable(&worker->rx.queue->ring);
+}
+
+static void watch_kick(struct pollfd *slot, const struct backend_queue *queue, bool wanted,
+		       int64_t *timeout_ns)
+{
+	slot->events = POLLIN;
+	slot->fd = wanted ? queue->kick : -1;
+	if (wanted && queue->kick < 0)
+		*timeout_ns = NO_KICK_SLEEP_NS;
+}
+
+static bool take_kick(const struct pollfd *slot, struct backend_queue *queue,
+		      struct stats_queue *stats)
+{
+	if (!slot->revents)
+		return false;
+	stats_add(&stats->kicks, 1);
+	return backend_queue_take_kick(queue);
+}
+
+static void wait_for_work(struct net_worker *worker, bool starving)
+{
+	struct net_rx *rx = &worker->rx;
+	struct net_tx *tx = &worker->tx;
+	struct pollfd *fds = worker->fds;
+	const struct link_ops *ops = worker->link->ops;
+	int timeout_ms = starving && rx->chain_count ? MAKE_DO_MS : -1;
+	int64_t timeout_ns = INT64_MAX;
+	struct timespec timeout;
+	unsigned int count;
+	int ready;
+
+	fds[0] = (struct pollfd){.fd = worker->wake, .events = POLLIN};
+	watch_kick(&fds[1], tx->queue, net_tx_listens(tx), &timeout_ns);
+	watch_kick(&fds[2], rx->queue, starving, &timeout_ns);
+	count = ops->prepare(worker->link, worker->index, net_rx_ready(rx), tx->held, fds + 3,
+			     &timeout_ms);
+	if (timeout_ms >= 0 && timeout_ms * 1000000LL < timeout_ns)
+		timeout_ns = timeout_ms * 1000000LL;
+	timeout.tv_sec = timeout_ns / 1000000000;
+	timeout.tv_nsec = timeout_ns % 1000000000;
+
+	ready = ppoll(fds, 3 + count, timeout_ns == INT64_MAX ? NULL : &timeout, NULL);
+	if (ready < 0)
+		return; /* EINTR, or no memory: look round and try again */
+	take_kick(&fds[1], tx->queue, tx->stats);
+	/* Nothing came that helps: what is staged must do. */
+	if (!take_kick(&fds[2], rx->queue, rx->stats) && starving && !ready)
+		rx->make_do = true;
+	ops->dispatch(worker->link, worker->index, fds + 3, count);
+}
+
+static void sleep_until_work(struct net_worker *worker)
+{
+	struct stats_queue *stats = worker->rx.stats;
+
+	if (arm_kicks(worker)) {
+		stats_add(&stats->sleeps, 1);
+		/* The thread serves two queues: its time is counted at the receive queue only. */
+		__atomic_store_n(&stats->cpu_ns, clock_ns(CLOCK_THREAD_CPUTIME_ID),
+				 __ATOMIC_RELAXED);
+		wait_for_work(worker, net_rx_starving(&worker->rx));
+	}
+	disarm_kicks(worker);
+}
+
+/* ---- the thread --------------------------------------------------------------------------------- */
+
+static void *worker_main(void *argument)
+{
+	struct net_worker *worker = argument;
+	unsigned int done;
+
+	while (!worker->quit) {
+		if (atomic_load_explicit(&worker->called, memory_order_acquire))
+			take_call(worker);
+		done = net_rx_burst(&worker->rx);
+		done += net_tx_burst(&worker->tx);
+		if (done)
+			work_found(worker);
+		else if (!keep_polling(worker))
+			sleep_until_work(worker);
+	}
+	return NULL;
+}
+
+static void call_quit(struct net_worker *worker, void *argument)
+{
+	worker->quit = true;
+}
+
+int net_worker_open(struct net_worker *worker, int64_t poll_us)
+{
+	char name[16];
+	sigset_t all, before;
+	int error;
+
+	poll_init(&worker->poll, poll_us);
+	worker->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (worker->wake < 0)
+		return -errno;
+	pthread_mutex_init(&worker->lock, NULL);
+	pthread_cond_init(&worker->done, NULL);
+
+	/* Signals are the control thread's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&worker->thread, NULL, worker_main, worker);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error)
+		return -error;
+	worker->running = true;
+	snprintf(name, sizeof(name), "pair-%u", worker->index);
+	pthread_setname_np(worker->thread, name);
+	return 0;
+}
+
+void net_worker_close(struct net_worker *worker)
+{
+	if (worker->running) {
+		net_worker_do(worker, call_quit, NULL);
+		pthread_join(worker->thread, NULL);
+		pthread_cond_destroy(&worker->done);
+		pthread_mutex_destroy(&worker->lock);
+		worker->running = false;
+	}
+	if (worker->wake >= 0)
+		close(worker->wake);
+	worker->wake = -1;
+}

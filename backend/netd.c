@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * pvkit-netd: serves one virtio network device over vhost-user.
+ *
+ * The order in main() is the order in which things can go wrong for the user: the command line, the
+ * link with the rights that it needs, then the socket. Nothing listens before all the rest is good.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/control.h"
+#include "backend/link/link.h"
+#include "backend/net/virtio_net.h"
+#include "backend/transport/vhost_user.h"
+#include "common/log.h"
+#include "common/option.h"
+#include "common/stats.h"
+
+#define FD_NONE       UINT64_MAX
+#define POLL_AUTO     (-1)
+#define POLL_MAX      1000000
+#define SPEED_DEFAULT 10000
+
+struct config {
+	const char *socket_path, *stats;
+	struct link_options link;
+	bool has_link, has_mac;
+	uint8_t mac[6];
+	uint64_t fd, pairs, mtu, speed;
+	int64_t poll_us;
+	bool verbose, print_capabilities;
+};
+
+static int parse_link(void *context, const char *value, char *reason, size_t reason_size)
+{
+	struct config *config = context;
+
+	config->has_link = true;
+	return link_parse(&config->link, value, reason, reason_size);
+}
+
+static int parse_mac(void *context, const char *value, char *reason, size_t reason_size)
+{
+	struct config *config = context;
+	uint8_t *mac = config->mac;
+	int length = 0;
+
+	if (sscanf(value, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2],
+		   &mac[3], &mac[4], &mac[5], &length) != 6 ||
+	    value[length] || strlen(value) != 17) {
+		snprintf(reason, reason_size, "'%s' is not of the form 52:54:00:12:34:56", value);
+		return -1;
+	}
+	if (mac[0] & 1) {
+		snprintf(reason, reason_size,
+			 "'%s' is a group address: its first byte must be even", value);
+		return -1;
+	}
+	config->has_mac = true;
+	return 0;
+}
+
+static int parse_poll(void *context, const char *value, char *reason, size_t reason_size)
+{
+	struct config *config = context;
+	char *end;
+	long us;
+
+	if (!strcmp(value, "auto")) {
+		config->poll_us = POLL_AUTO;
+		return 0;
+	}
+	errno = 0;
+	us = strtol(value, &end, 10);
+	if (errno || end == value || *end || us < 0 || us > POLL_MAX) {
+		snprintf(reason, reason_size, "'%s' is neither auto nor a number from 0 to %d",
+			 value, POLL_MAX);
+		return -1;
+	}
+	config->poll_us = us;
+	return 0;
+}
+
+#define FIELD(name) offsetof(struct config, name)
+
+/* clang-format off */
+static const struct option_spec netd_options[] = {
+	{.name = "connection", .kind = OPTION_HEADING, .help = "Where the front-end connects (one of these)"},
+	{.name = "socket-path", .kind = OPTION_STRING, .offset = FIELD(socket_path),
+	 .argument = "PATH", .minimum = 1,
+	 .help = "Listen on a Unix socket at PATH, and serve one front-end after another."},
+	{.name = "fd", .kind = OPTION_NUMBER, .offset = FIELD(fd), .argument = "N", .maximum = INT_MAX,
+	 .help = "Serve the connected socket that was inherited as descriptor N, until it closes."},
+	{.name = "print-capabilities", .kind = OPTION_FLAG, .offset = FIELD(print_capabilities),
+	 .help = "Print what this program can do as JSON, as QEMU's vhost-user conventions say, and "
+		 "exit."},
+
+	{.name = "network", .kind = OPTION_HEADING, .help = "The network"},
+	{.name = "link", .kind = OPTION_CALL, .call = parse_link,
+	 .argument = "tap:NAME|user|socket:PATH|null",
+	 .help = "Where frames go. tap:NAME is an interface of the host: one that exists and is ours, "
+		 "or a new one where we may create it, which goes when we end. user needs no rights: a "
+		 "network of its own behind address translation, 10.0.2.0/24 with DHCP, and "
+		 "connections from the host by user,hostfwd=tcp:[HOST]:PORT-[GUEST]:PORT, repeated at "
+		 "will. socket:PATH joins two guests; who comes first listens there. null swallows "
+		 "everything."},
+	{.name = "mac", .kind = OPTION_CALL, .call = parse_mac, .argument = "ADDRESS",
+	 .help = "The guest's Ethernet address. By default it is made from the name of the link and of "
+		 "the socket, so that it stays the same from run to run."},
+	{.name = "mtu", .kind = OPTION_NUMBER, .offset = FIELD(mtu), .argument = "BYTES",
+	 .minimum = 68, .maximum = 65535,
+	 .help = "The MTU that the guest is told, and that the tap is given if we may. The default is "
+		 "the link's own."},
+	{.name = "speed", .kind = OPTION_NUMBER, .offset = FIELD(speed), .argument = "MBITS",
+	 .maximum = INT32_MAX,
+	 .help = "The speed that the guest is told, in Mbit/s; 0: unknown. It limits nothing. The "
+		 "default is 10000."},
+
+	{.name = "performance", .kind = OPTION_HEADING, .help = "Performance"},
+	{.name = "queue-pairs", .kind = OPTION_NUMBER, .offset = FIELD(pairs), .argument = "N",
+	 .minimum = 1, .maximum = LINK_QUEUES_MAX,
+	 .help = "Pairs of queues that a front-end may use; each has a thread. More than the default "
+		 "of 1 are for a tap (created multi_queue) and for null."},
+	{.name = "poll-us", .kind = OPTION_CALL, .argument = "N|auto", .call = parse_poll,
+	 .help = "Microseconds that a queue pair looks for work before it sleeps. auto (the default) "
+		 "adapts to whether looking finds any, up to 100, and does not look at all when idle; "
+		 "0 never looks."},
+
+	{.name = "other", .kind = OPTION_HEADING, .help = "Other"},
+	{.name = "stats", .kind = OPTION_STRING, .offset = FIELD(stats), .argument = "DIR",
+	 .minimum = 1,
+	 .help = "The directory for the page of counters that pvkit-top reads. The default is "
+		 "$PVKIT_STATS_DIR, /run/pvkit or $XDG_RUNTIME_DIR/pvkit."},
+	{.name = "verbose", .kind = OPTION_FLAG, .offset = FIELD(verbose),
+	 .help = "Say more on standard error."},
+	{0},
+};
+
+static const struct program_spec netd_program = {
+	.name = "pvkit-netd",
+	.summary = "serve a network device to a virtual machine over vhost-user",
+	.usage = "--socket-path PATH --link LINK [OPTION...]",
+	.description =
+		"pvkit-netd serves a virtio network device to any vhost-user front-end: pvkit-shim, "
+		"QEMU, user-mode Linux, DPDK. Frames go straight between the guest's memory and the "
+		"link; checksums and segmentation are passed on to whoever must do them.\n"
+		"\n"
+		"The guest's link is up while the tap is up, or while the other guest of a socket is "
+		"there.\n"
+		"\n"
+		"A frame that is malformed is dropped and counted, and reported in one line at most a "
+		"second. A guest that breaks the protocol of a queue loses that queue.",
+	.examples =
+		"  ip tuntap add tap0 mode tap user $USER    # as root, once\n"
+		"  ip addr add 192.168.7.1/24 dev tap0 && ip link set tap0 up\n"
+		"  pvkit-netd --socket-path /tmp/net.sock --link tap:tap0 &\n"
+		"  qemu-system-x86_64 -m 1G -object memory-backend-memfd,id=m,size=1G,share=on \\\n"
+		"      -machine memory-backend=m -chardev socket,id=c,path=/tmp/net.sock \\\n"
+		"      -netdev vhost-user,id=n,chardev=c -device virtio-net-pci,netdev=n ...\n"
+		"\n"
+		"  pvkit-netd --socket-path /tmp/net.sock --link user,hostfwd=tcp::2222-:22",
+	.exit_status = "0\tended by a signal, or the socket given by --fd was closed\n"
+		       "1\tthe link or the socket could not be used\n"
+		       "2\tbad command line",
+	.options = netd_options,
+};
+/* clang-format on */
+
+static void usage_error(const char *text)
+{
+	log_error("%s; see --help", text);
+	exit(2);
+}
+
+static void check_options(const struct config *config)
+{
+	if (!config->socket_path == (config->fd == FD_NONE))
+		usage_error("one of --socket-path and --fd is needed");
+	if (!config->has_link)
+		usage_error("--link is needed");
+	if (config->pairs > 1 && config->link.kind != LINK_TAP && config->link.kind != LINK_NULL)
+		usage_error("more than one of --queue-pairs is for --link=tap:NAME and null only");
+}
+
+/* A locally administered address of the two names (64-bit FNV-1a). */
+static void derive_mac(uint8_t *mac, const char *first, const char *second)
+{
+	const char *names[] = {first, second};
+	uint64_t hash = 0xcbf29ce484222325;
+	const char *c;
+	int i;
+
+	for (i = 0; i < 2; i++)
+		for (c = names[i]; *c; c++)
+			hash = (hash ^ (uint8_t)*c) * 0x100000001b3;
+	for (i = 0; i < 6; i++)
+		mac[i] = hash >> 8 * i;
+	mac[0] = (mac[0] & 0xfc) | 2;
+}
+
+static struct net_device *open_device(const struct config *config, struct link *link,
+				      struct stats_page **stats)
+{
+	struct net_options options = {
+		.mtu = config->mtu ? config->mtu : link->mtu,
+		.speed = config->speed ? config->speed : NET_SPEED_UNKNOWN,
+		.poll_us = config->poll_us,
+	};
+
+	if (config->has_mac)
+		memcpy(options.mac, config->mac, sizeof(options.mac));
+	else
+		derive_mac(options.mac, link->name, config->socket_path ? config->socket_path : "");
+	*stats = stats_open("pvkit-netd", STATS_DEVICE_NET, link->name, 2 * link->queues + 1);
+	return net_open(link, &options, *stats);
+}
+
+static int serve(const struct config *config, struct net_device *net)
+{
+	struct vhost_user_options options = {
+		.socket_path = config->socket_path,
+		.fd = config->fd == FD_NONE ? -1 : (int)config->fd,
+	};
+	struct vhost_user *vu = vhost_user_open(&net->device, &options);
+	int status;
+
+	if (!vu)
+		return 1;
+	status = control_run();
+	vhost_user_close(vu);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct config config = {
+		.fd = FD_NONE,
+		.pairs = 1,
+		.speed = SPEED_DEFAULT,
+		.poll_us = POLL_AUTO,
+	};
+	struct stats_page *stats = NULL;
+	struct net_device *net = NULL;
+	struct link *link;
+	int status = 1, error;
+
+	log_open("pvkit-netd", false);
+	option_parse(&netd_program, argc, argv, &config);
+	if (config.print_capabilities) {
+		puts("{\"type\":\"net\"}");
+		return 0;
+	}
+	log_open("pvkit-netd", config.verbose);
+	check_options(&config);
+	if (config.stats)
+		setenv("PVKIT_STATS_DIR", config.stats, 1);
+
+	/* Before any thread is made, so that all of them leave signals to the control loop. */
+	error = control_open();
+	if (error) {
+		errno = -error;
+		die_errno("the control loop cannot be made; raise the limit of open files");
+	}
+	config.link.queues = config.pairs;
+	config.link.mtu = config.mtu;
+	link = link_open(&config.link);
+	if (link)
+		net = open_device(&config, link, &stats);
+	if (net) {
+		status = serve(&config, net);
+		net_close(net);
+	}
+	if (stats)
+		stats_close(stats);
+	if (link)
+		link->ops->close(link);
+	control_close();
+	return status;
+}
