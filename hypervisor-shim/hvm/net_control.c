@@ -23,6 +23,8 @@
 #define PIECES_MAX  64
 #define COMMAND_MAX 64 /* of a command, what any handler looks at */
 
+static struct log_limit broken_rings;
+
 struct net_control {
 	struct virtio_device *device;
 	struct event_watch watch; /* its kick */
@@ -175,8 +177,9 @@ static void serve_all(struct net_control *control)
 		}
 	} while (budget && result == VIRTQUEUE_EMPTY && virtqueue_kicks_enable(&control->ring));
 	if (control->ring.broken) {
-		log_error("%s: the guest broke its control queue: %s; it has to reset the device",
-			  device->name, virtqueue_fault_text(control->ring.broken));
+		log_peer(&broken_rings,
+			 "%s: the guest broke its control queue: %s; it has to reset the device",
+			 device->name, virtqueue_fault_text(control->ring.broken));
 		events_unwatch(&control->watch);
 		virtio_device_needs_reset(device);
 		return;

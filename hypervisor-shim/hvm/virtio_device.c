@@ -30,6 +30,8 @@
 	 1ULL << VHOST_USER_PROTOCOL_F_BACKEND_REQ | 1ULL << VHOST_USER_PROTOCOL_F_CONFIG |        \
 	 1ULL << VHOST_USER_PROTOCOL_F_STATUS | 1ULL << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS)
 
+static struct log_limit refusals;
+
 static bool has_status(const struct virtio_device *device)
 {
 	return device->front.protocol_features & 1ULL << VHOST_USER_PROTOCOL_F_STATUS;
@@ -64,8 +66,8 @@ void virtio_device_backend_failed(struct virtio_device *device, const char *what
 		lose_backend(device);
 		return;
 	}
-	log_error("%s: %s failed at the back-end: %s; the guest has to reset the device", device->name,
-		  what, strerror(-result));
+	log_peer(&refusals, "%s: %s failed at the back-end: %s; the guest has to reset the device",
+		 device->name, what, strerror(-result));
 	virtio_device_needs_reset(device);
 }
 

@@ -20,9 +20,7 @@
 
 static void update_line(struct virtio_irq *irq)
 {
-	bool disabled = irq->pci->config[PCI_COMMAND + 1] & (PCI_COMMAND_INTX_DISABLE >> 8);
-
-	intx_set(irq->pci, irq->isr && !irq->msix.enabled && !disabled);
+	intx_set(irq->pci, irq->isr && !irq->msix.enabled && !irq->intx_disabled);
 }
 
 /* The back-end signalled a queue, and MSI-X is off. */
@@ -99,6 +97,7 @@ void virtio_irq_config_written(struct virtio_irq *irq)
 {
 	unsigned int i;
 
+	irq->intx_disabled = irq->pci->config[PCI_COMMAND + 1] & (PCI_COMMAND_INTX_DISABLE >> 8);
 	if (msix_config_written(&irq->msix))
 		for (i = 0; i < irq->queues; i++)
 			update_watch(irq, &irq->source[i]);
@@ -130,6 +129,7 @@ void virtio_irq_reset(struct virtio_irq *irq)
 
 void virtio_irq_power_on(struct virtio_irq *irq)
 {
+	irq->intx_disabled = false;
 	virtio_irq_reset(irq);
 	msix_reset(&irq->msix);
 }

@@ -36,6 +36,7 @@ struct virtio_irq {
 	struct msix msix;
 	uint16_t config_vector;
 	uint8_t isr;
+	bool intx_disabled; /* as the command register says, which only the bus lock covers */
 	unsigned int queues;
 	struct virtio_irq_source source[VIRTIO_IRQ_QUEUES_MAX];
 };
