@@ -368,6 +368,13 @@ static void test_18_bad_addresses(void **state)
 			assert_int_equal(fx->chain.readable, 2);
 			assert_null(fx->chain.tail.base);
 
+			/* An earlier writable piece is no place for a status. */
+			chain[1].flags = N | W;
+			offer(fx, features, chain, 3);
+			expect_unusable(fx);
+			assert_int_equal(fx->chain.writable, 1);
+			assert_null(fx->chain.tail.base);
+
 			/* The same in a table. */
 			offer_table(fx, features, TABLES, 48, chain, 3);
 			expect_unusable(fx);

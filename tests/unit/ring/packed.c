@@ -216,6 +216,64 @@ static void test_event_place_in_both_laps(void **state)
 	}
 }
 
+static void want_interrupt_at(struct fixture *fx, uint16_t word)
+{
+	uint16_t *event = fx->areas.driver;
+
+	event[0] = word;
+	event[1] = VRING_PACKED_EVENT_FLAG_DESC;
+}
+
+/* What is staged is not passed yet. */
+static void test_decision_with_more_staged(void **state)
+{
+	struct fixture *fx = *state;
+
+	start(fx, VIRTQUEUE_F_EVENT_IDX, SIZE, (SIZE - 1) | WRAP);
+	fx->device.interrupt_owed = false;
+	want_interrupt_at(fx, 0);
+	virtqueue_push(&fx->device, 0, 1, 0);
+	virtqueue_publish(&fx->device);
+	virtqueue_push(&fx->device, 1, 1, 0);
+	assert_false(virtqueue_should_interrupt(&fx->device));
+	virtqueue_publish(&fx->device);
+	assert_true(virtqueue_should_interrupt(&fx->device));
+}
+
+/* An owner that asks once in many laps must not miss the one that it passed. */
+static void test_decision_after_many_laps(void **state)
+{
+	struct fixture *fx = *state;
+	int laps, i;
+
+	for (laps = 1; laps < 4; laps++) {
+		start(fx, VIRTQUEUE_F_EVENT_IDX, SIZE, WRAP);
+		fx->device.interrupt_owed = false;
+		want_interrupt_at(fx, 5 | WRAP);
+		for (i = 0; i < laps * SIZE; i++) {
+			virtqueue_push(&fx->device, 0, 1, 0);
+			virtqueue_publish(&fx->device);
+		}
+		assert_true(virtqueue_should_interrupt(&fx->device));
+	}
+}
+
+/* The predecessor may have died between publish and interrupt. */
+static void test_new_owner_interrupts_once(void **state)
+{
+	struct fixture *fx = *state;
+
+	start(fx, VIRTQUEUE_F_EVENT_IDX, SIZE, 3 | WRAP);
+	want_interrupt_at(fx, 2 | WRAP);
+	assert_false(virtqueue_should_interrupt(&fx->device));
+	virtqueue_push(&fx->device, 0, 1, 0);
+	virtqueue_publish(&fx->device);
+	assert_true(virtqueue_should_interrupt(&fx->device));
+	virtqueue_push(&fx->device, 0, 1, 0);
+	virtqueue_publish(&fx->device);
+	assert_false(virtqueue_should_interrupt(&fx->device));
+}
+
 static void test_event_flags(void **state)
 {
 	struct fixture *fx = *state;
@@ -295,6 +353,9 @@ int main(void)
 		fixture_test(test_unpop_over_the_end),
 		fixture_test(test_full_ring),
 		fixture_test(test_event_place_in_both_laps),
+		fixture_test(test_decision_with_more_staged),
+		fixture_test(test_decision_after_many_laps),
+		fixture_test(test_new_owner_interrupts_once),
 		fixture_test(test_event_flags),
 		fixture_test(test_in_order_run),
 	};

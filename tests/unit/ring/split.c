@@ -201,6 +201,24 @@ static void test_new_owner_interrupts_once(void **state)
 	assert_false(virtqueue_should_interrupt(&fx->device));
 }
 
+/* What is staged is not passed yet. */
+static void test_decision_with_more_staged(void **state)
+{
+	struct fixture *fx = *state;
+	struct vring_avail *avail;
+
+	fixture_start(fx, VIRTQUEUE_F_EVENT_IDX, SIZE, 65534);
+	fx->device.interrupt_owed = false;
+	avail = fx->areas.driver;
+	avail->ring[SIZE] = 65535;
+	virtqueue_push(&fx->device, 0, 1, 0);
+	virtqueue_publish(&fx->device);
+	virtqueue_push(&fx->device, 1, 1, 0);
+	assert_false(virtqueue_should_interrupt(&fx->device));
+	virtqueue_publish(&fx->device);
+	assert_true(virtqueue_should_interrupt(&fx->device));
+}
+
 /* The field defect: a sleeper that compares indices by size misses the one after 65535. */
 static void test_no_wakeup_lost_at_the_wrap(void **state)
 {
@@ -260,12 +278,16 @@ static void test_flags_suppress(void **state)
 static void test_in_order_run(void **state)
 {
 	struct fixture *fx = *state;
+	struct vring_avail *avail;
+	struct vring_desc *desc;
 	struct vring_used *used;
 	void *token;
 	uint32_t written;
 	int i;
 
 	fixture_start(fx, VIRTQUEUE_F_IN_ORDER, SIZE, 65534);
+	avail = fx->areas.driver;
+	desc = fx->areas.descriptors;
 	used = fx->areas.device;
 	for (i = 0; i < 4; i++)
 		fixture_add(fx, &tokens[i]);
@@ -288,6 +310,12 @@ static void test_in_order_run(void **state)
 	assert_int_equal(virtqueue_reap(&fx->driver, &token, &written), VIRTQUEUE_FOUND);
 	assert_ptr_equal(token, &tokens[3]);
 	assert_int_equal(fx->driver.free_count, SIZE);
+	/* Descriptors go on in ring order. */
+	for (i = 0; i < 4; i++) {
+		fixture_add(fx, &tokens[i]);
+		assert_int_equal(avail->ring[(2 + i) % SIZE], 2 * i);
+		assert_int_equal(desc[2 * i].next, 2 * i + 1);
+	}
 }
 
 /* A run that the index does not cover. */
@@ -338,6 +366,7 @@ int main(void)
 		fixture_test(test_unpop_gives_back),
 		fixture_test(test_event_index_at_the_wrap),
 		fixture_test(test_decision_after_many_laps),
+		fixture_test(test_decision_with_more_staged),
 		fixture_test(test_new_owner_interrupts_once),
 		fixture_test(test_no_wakeup_lost_at_the_wrap),
 		fixture_test(test_flags_suppress),

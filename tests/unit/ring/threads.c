@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * Both sides of a ring against each other in two threads, that sleep on eventfds or only spin. A
- * wake-up that is lost leaves both asleep: the alarm then ends the test.
+ * Both sides of a ring against each other in two threads. A wake-up that is lost leaves both
+ * asleep: the alarm then ends the test.
  */
 #include "variants.h"
 
@@ -15,16 +15,31 @@
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define TOTAL 1000
+#define NAPS  5000
 #else
 #define TOTAL 4000
+#define NAPS  60000
 #endif
+
+/* How a side waits that found nothing to do. */
+enum waiting {
+	SLEEP, /* asks to be woken, and reads its eventfd */
+	NAP,   /* asks to be woken, and watches a word: so short that the races around it are met */
+	SPIN,  /* asks for nothing, and looks again */
+};
+
+struct doorbell {
+	int fd;
+	uint32_t rung;
+};
 
 struct pair {
 	struct fixture *fx;
 	struct variant variant;
 	uint32_t depth; /* most chains in flight */
-	bool spin;
-	int kick, call;
+	uint32_t total;
+	enum waiting waiting;
+	struct doorbell kick, call;
 	const char *failure; /* of the device's thread; read after it was joined */
 };
 
@@ -38,18 +53,30 @@ static uint64_t request_address(unsigned int i)
 	return (i & 1 ? HIGH_ADDRESS : DATA) + i * 64;
 }
 
-static void signal_eventfd(int fd)
+static void ring_bell(const struct pair *pair, struct doorbell *bell)
 {
 	uint64_t one = 1;
 
-	assert_int_equal(write(fd, &one, sizeof(one)), sizeof(one));
+	/* Relaxed: what the ring publishes must not lean on the bell for its order. */
+	if (pair->waiting == NAP)
+		__atomic_store_n(&bell->rung, 1, __ATOMIC_RELAXED);
+	else if (pair->waiting == SLEEP)
+		assert_int_equal(write(bell->fd, &one, sizeof(one)), sizeof(one));
 }
 
-static void wait_eventfd(int fd)
+static void wait_bell(const struct pair *pair, struct doorbell *bell)
 {
+	unsigned int patience = 0;
 	uint64_t count;
 
-	assert_int_equal(read(fd, &count, sizeof(count)), sizeof(count));
+	if (pair->waiting == SLEEP) {
+		assert_int_equal(read(bell->fd, &count, sizeof(count)), sizeof(count));
+		return;
+	}
+	/* The other side may wait for this CPU. */
+	while (!__atomic_exchange_n(&bell->rung, 0, __ATOMIC_RELAXED))
+		if (++patience % 1024 == 0)
+			sched_yield();
 }
 
 /* ---- the device's thread: answers each number by its complement ------------------------------ */
@@ -87,8 +114,8 @@ static void finish(struct pair *pair, struct held *held, unsigned int count, uin
 		memmove(&held[place], &held[place + 1], (count - place) * sizeof(held[0]));
 	}
 	virtqueue_publish(vq);
-	if (virtqueue_should_interrupt(vq) && !pair->spin)
-		signal_eventfd(pair->call);
+	if (virtqueue_should_interrupt(vq))
+		ring_bell(pair, &pair->call);
 }
 
 static void *device_thread(void *argument)
@@ -102,7 +129,7 @@ static void *device_thread(void *argument)
 	uint32_t seed = 77;
 
 	virtqueue_kicks_disable(vq);
-	while (served < TOTAL && !pair->failure) {
+	while (served < pair->total && !pair->failure) {
 		most = 1 + draw(&seed) % REQUESTS;
 		for (count = 0; count < most; count++) {
 			result = virtqueue_pop(vq, chain);
@@ -117,11 +144,11 @@ static void *device_thread(void *argument)
 		if (count) {
 			finish(pair, held, count, &seed);
 			served += count;
-		} else if (pair->spin) {
+		} else if (pair->waiting == SPIN) {
 			sched_yield();
 		} else {
 			if (!virtqueue_kicks_enable(vq))
-				wait_eventfd(pair->kick);
+				wait_bell(pair, &pair->kick);
 			virtqueue_kicks_disable(vq);
 		}
 	}
@@ -178,10 +205,10 @@ static void drive(struct pair *pair)
 	bool full;
 
 	virtqueue_interrupts_disable(vq);
-	while (reaped < TOTAL) {
+	while (reaped < pair->total) {
 		want = 1 + draw(&seed) % pair->depth;
 		full = false;
-		for (i = 0; i < pair->depth && want && submitted < TOTAL && !full; i++) {
+		for (i = 0; i < pair->depth && want && submitted < pair->total && !full; i++) {
 			if (request[i].busy)
 				continue;
 			full = !submit(pair, &request[i], i, sequence);
@@ -192,32 +219,34 @@ static void drive(struct pair *pair)
 			want--;
 		}
 		virtqueue_driver_publish(vq);
-		if (virtqueue_should_kick(vq) && !pair->spin)
-			signal_eventfd(pair->kick);
+		if (virtqueue_should_kick(vq))
+			ring_bell(pair, &pair->kick);
 		got = collect(pair, request);
 		reaped += got;
-		if (got || reaped == TOTAL)
+		if (got)
 			continue;
-		if (pair->spin) {
+		if (pair->waiting == SPIN) {
 			sched_yield();
 		} else {
 			/* The kick for all that is in flight was given above. */
 			if (!virtqueue_interrupts_enable(vq))
-				wait_eventfd(pair->call);
+				wait_bell(pair, &pair->call);
 			virtqueue_interrupts_disable(vq);
 		}
 	}
 }
 
-static void run(struct fixture *fx, struct variant v, uint32_t depth, bool spin, const char *what)
+static void run(struct fixture *fx, struct variant v, uint32_t depth, enum waiting waiting,
+		const char *what)
 {
-	struct pair pair = {.fx = fx, .variant = v, .depth = depth, .spin = spin};
+	struct pair pair = {.fx = fx, .variant = v, .depth = depth, .waiting = waiting};
 	pthread_t thread;
 
 	variant_print(&v, what);
 	fixture_start(fx, v.features, v.size, v.position);
-	pair.kick = eventfd(0, 0);
-	pair.call = eventfd(0, 0);
+	pair.total = waiting == NAP ? NAPS : TOTAL;
+	pair.kick.fd = eventfd(0, 0);
+	pair.call.fd = eventfd(0, 0);
 	assert_int_equal(pthread_create(&thread, NULL, device_thread, &pair), 0);
 	drive(&pair);
 	pthread_join(thread, NULL);
@@ -225,8 +254,8 @@ static void run(struct fixture *fx, struct variant v, uint32_t depth, bool spin,
 		fail_msg("device: %s", pair.failure);
 	assert_int_equal(fx->device.in_flight_count, 0);
 	assert_int_equal(fx->driver.free_count, v.size);
-	close(pair.kick);
-	close(pair.call);
+	close(pair.kick.fd);
+	close(pair.call.fd);
 }
 
 static void test_both_sleep(void **state)
@@ -234,7 +263,7 @@ static void test_both_sleep(void **state)
 	unsigned int number;
 
 	for (number = 0; number < VARIANTS; number++)
-		run(*state, variant(number, number), REQUESTS, false, "many in flight, asleep");
+		run(*state, variant(number, number), REQUESTS, SLEEP, "many in flight, asleep");
 }
 
 /* Each request wakes the device, each answer the driver: no other one makes up for a lost wake-up. */
@@ -243,7 +272,21 @@ static void test_ping_pong(void **state)
 	unsigned int number;
 
 	for (number = 0; number < VARIANTS; number++)
-		run(*state, variant(number, number), 1, false, "one in flight, asleep");
+		run(*state, variant(number, number), 1, SLEEP, "one in flight, asleep");
+}
+
+/*
+ * One side falls asleep while the other looks whether it does: the moment for which both have their
+ * full barrier.
+ */
+static void test_naps(void **state)
+{
+	unsigned int number;
+
+	for (number = 0; number < VARIANTS; number++) {
+		run(*state, variant(number, number), 1, NAP, "one in flight, napping");
+		run(*state, variant(number, number), 3, NAP, "a few in flight, napping");
+	}
 }
 
 /* Nothing but the ring orders the two threads here, which is what the thread sanitizer judges. */
@@ -252,7 +295,7 @@ static void test_both_spin(void **state)
 	unsigned int number;
 
 	for (number = 0; number < VARIANTS; number++)
-		run(*state, variant(number, number), REQUESTS, true, "many in flight, spinning");
+		run(*state, variant(number, number), REQUESTS, SPIN, "many in flight, spinning");
 }
 
 int main(void)
@@ -260,6 +303,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		fixture_test(test_both_sleep),
 		fixture_test(test_ping_pong),
+		fixture_test(test_naps),
 		fixture_test(test_both_spin),
 	};
 

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * Opening images: what is refused, what is locked, what is never looked at.
+ */
+#include "tests/unit/blk/harness.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+static char path[64];
+
+static int make(void **state)
+{
+	make_file(path, sizeof(path), 1 << 20);
+	return 0;
+}
+
+static int drop(void **state)
+{
+	return unlink(path);
+}
+
+static void assert_refused(const char *name, bool read_only, enum store_cache cache,
+			   uint32_t block_size)
+{
+	assert_null(open_file(name, read_only, cache, block_size));
+}
+
+static void test_opens(void **state)
+{
+	struct store_image *image = open_file(path, false, STORE_CACHE_WRITEBACK, 0);
+
+	assert_non_null(image);
+	assert_int_equal(image->size, 1 << 20);
+	assert_int_equal(image->block_size, 512);
+	assert_int_equal(image->physical_size % image->block_size, 0);
+	assert_memory_equal(image->id, "pvkit-", 6);
+	store_image_close(image);
+}
+
+static void test_missing(void **state)
+{
+	assert_refused("/nonexistent/disk.img", false, STORE_CACHE_WRITEBACK, 0);
+}
+
+static void test_wrong_types(void **state)
+{
+	char fifo[80];
+
+	assert_refused("/tmp", false, STORE_CACHE_WRITEBACK, 0);
+	assert_refused("/tmp", true, STORE_CACHE_WRITEBACK, 0);
+	assert_refused("/dev/null", false, STORE_CACHE_WRITEBACK, 0);
+	snprintf(fifo, sizeof(fifo), "%s.fifo", path);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_refused(fifo, true, STORE_CACHE_WRITEBACK, 0); /* and does not wait for a writer */
+	unlink(fifo);
+}
+
+static void test_sizes(void **state)
+{
+	struct store_image *image;
+
+	assert_int_equal(truncate(path, 0), 0);
+	assert_refused(path, false, STORE_CACHE_WRITEBACK, 0);
+	assert_int_equal(truncate(path, 1000), 0);
+	assert_refused(path, false, STORE_CACHE_WRITEBACK, 0);
+	assert_int_equal(truncate(path, 4096 + 512), 0);
+	assert_refused(path, false, STORE_CACHE_WRITEBACK, 4096);
+	image = open_file(path, false, STORE_CACHE_WRITEBACK, 512);
+	assert_non_null(image);
+	store_image_close(image);
+}
+
+static void test_second_writer_is_refused(void **state)
+{
+	struct store_image *image = open_file(path, false, STORE_CACHE_WRITEBACK, 0);
+
+	assert_non_null(image);
+	assert_refused(path, false, STORE_CACHE_WRITEBACK, 0);
+	assert_refused(path, true, STORE_CACHE_WRITEBACK, 0);
+	store_image_close(image);
+	image = open_file(path, false, STORE_CACHE_WRITEBACK, 0);
+	assert_non_null(image);
+	store_image_close(image);
+}
+
+static void test_readers_share(void **state)
+{
+	struct store_image *first = open_file(path, true, STORE_CACHE_WRITEBACK, 0);
+	struct store_image *second = open_file(path, true, STORE_CACHE_WRITEBACK, 0);
+
+	assert_non_null(first);
+	assert_non_null(second);
+	assert_refused(path, false, STORE_CACHE_WRITEBACK, 0);
+	store_image_close(first);
+	store_image_close(second);
+}
+
+/* Another format's header is data like any other, served as it is. */
+static void test_format_is_not_guessed(void **state)
+{
+	static const char header[] = "QFI\xfb\0\0\0\3";
+	struct store_image *image;
+	int fd = open(path, O_WRONLY);
+
+	assert_int_equal(write(fd, header, 8), 8);
+	close(fd);
+	image = open_file(path, false, STORE_CACHE_WRITEBACK, 0);
+	assert_non_null(image);
+	assert_int_equal(image->size, 1 << 20);
+	store_image_close(image);
+}
+
+static void test_refresh(void **state)
+{
+	struct store_image *image = open_file(path, false, STORE_CACHE_WRITEBACK, 0);
+
+	assert_non_null(image);
+	assert_int_equal(store_image_refresh(image), 0);
+	assert_int_equal(truncate(path, 2 << 20), 0);
+	assert_int_equal(store_image_refresh(image), 1);
+	assert_int_equal(image->size, 2 << 20);
+	assert_int_equal(truncate(path, (3 << 20) + 100), 0);
+	assert_int_equal(store_image_refresh(image), -EINVAL);
+	assert_int_equal(truncate(path, 1 << 20), 0);
+	assert_int_equal(store_image_refresh(image), -EINVAL);
+	assert_int_equal(image->size, 2 << 20);
+	store_image_close(image);
+}
+
+static void test_null_image(void **state)
+{
+	struct store_image_options options = {.null_size = 1000};
+	struct store_image *image;
+
+	assert_null(store_image_open(&options));
+	options.null_size = 1 << 20;
+	image = store_image_open(&options);
+	assert_non_null(image);
+	assert_int_equal(store_image_refresh(image), 0);
+	store_image_close(image);
+}
+
+static void test_direct_says_its_alignment(void **state)
+{
+	struct store_image *image = open_file(path, false, STORE_CACHE_DIRECT, 0);
+
+	if (!image)
+		skip(); /* the file system of /tmp has no O_DIRECT */
+	assert_true(image->memory_align >= 1 && image->memory_align <= 4096);
+	store_image_close(image);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_opens, make, drop),
+		cmocka_unit_test_setup_teardown(test_missing, make, drop),
+		cmocka_unit_test_setup_teardown(test_wrong_types, make, drop),
+		cmocka_unit_test_setup_teardown(test_sizes, make, drop),
+		cmocka_unit_test_setup_teardown(test_second_writer_is_refused, make, drop),
+		cmocka_unit_test_setup_teardown(test_readers_share, make, drop),
+		cmocka_unit_test_setup_teardown(test_format_is_not_guessed, make, drop),
+		cmocka_unit_test_setup_teardown(test_refresh, make, drop),
+		cmocka_unit_test_setup_teardown(test_null_image, make, drop),
+		cmocka_unit_test_setup_teardown(test_direct_says_its_alignment, make, drop),
+	};
+
+	log_open("image", false);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
