@@ -85,13 +85,12 @@ static inline void in_flight_clear(struct virtqueue_device *vq, uint16_t id)
 /* ---- both sides: the next notification decision ---------------------------------------------- */
 
 /*
- * How much was published since the last decision, and starts the next count. Counted in 32 bits and
- * cut off at @lap, which stands for "passed every possible event index": an owner that asks rarely
- * must not fold a whole lap of the index to nothing.
+ * How much was published since the last decision; starts the next count. It is counted in 32 bits
+ * although indices have 16: an owner that asks rarely must not fold a whole lap to nothing.
  */
-static inline uint32_t take_undecided(uint32_t *undecided, uint32_t lap)
+static inline uint32_t take_undecided(uint32_t *undecided)
 {
-	uint32_t count = *undecided < lap ? *undecided : lap;
+	uint32_t count = *undecided;
 
 	*undecided = 0;
 	return count;

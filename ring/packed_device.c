@@ -156,7 +156,7 @@ void packed_device_publish(struct virtqueue_device *vq)
 bool packed_device_should_interrupt(struct virtqueue_device *vq)
 {
 	uint16_t slot = vq->next_used, size = vq->areas.size;
-	uint32_t count = take_undecided(&vq->undecided, size), event;
+	uint32_t count = take_undecided(&vq->undecided), event;
 	bool wrap = vq->used_wrap, owed = vq->interrupt_owed;
 
 	/* Flags before the driver's wish; pairs with the barrier in its interrupts_enable. */

@@ -106,7 +106,7 @@ void packed_driver_publish(struct virtqueue_driver *vq)
 bool packed_driver_should_kick(struct virtqueue_driver *vq)
 {
 	uint16_t slot = vq->next_avail, size = vq->areas.size;
-	uint32_t count = take_undecided(&vq->undecided, size), event;
+	uint32_t count = take_undecided(&vq->undecided), event;
 	bool wrap = vq->avail_wrap;
 
 	/* Flags before the device's wish; pairs with the barrier in its kicks_enable. */

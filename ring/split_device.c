@@ -102,7 +102,7 @@ void split_device_publish(struct virtqueue_device *vq)
 bool split_device_should_interrupt(struct virtqueue_device *vq)
 {
 	struct vring_avail *avail = split_avail(&vq->areas);
-	uint32_t count = take_undecided(&vq->undecided, UINT16_MAX + 1);
+	uint32_t count = take_undecided(&vq->undecided);
 	bool owed = vq->interrupt_owed;
 
 	/* idx before the driver's wish; pairs with the barrier in its interrupts_enable. */

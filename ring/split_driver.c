@@ -97,7 +97,7 @@ void split_driver_publish(struct virtqueue_driver *vq)
 bool split_driver_should_kick(struct virtqueue_driver *vq)
 {
 	struct vring_used *used = split_used(&vq->areas);
-	uint32_t count = take_undecided(&vq->undecided, UINT16_MAX + 1);
+	uint32_t count = take_undecided(&vq->undecided);
 
 	/* idx before the device's wish; pairs with the barrier in its kicks_enable. */
 	order_full_barrier();
