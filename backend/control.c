@@ -29,6 +29,7 @@ static struct {
 	bool quit;
 	int status;
 	sigset_t mask_before;
+	void (*pipe_before)(int signal);
 	struct watch *watches;
 	void (*on_hangup)(void *context);
 	void *hangup_context;
@@ -66,8 +67,9 @@ int control_open(void)
 	err = control_watch(control.signals, EPOLLIN, on_signal, NULL);
 	if (err)
 		goto fail;
-	sigaddset(&mask, SIGPIPE); /* blocked for good: writers see EPIPE */
 	pthread_sigmask(SIG_BLOCK, &mask, &control.mask_before);
+	/* Writers see EPIPE. Ignored and not blocked: a pending one would strike at the end. */
+	control.pipe_before = signal(SIGPIPE, SIG_IGN);
 	return 0;
 fail:
 	if (control.epoll >= 0)
@@ -88,6 +90,7 @@ void control_close(void)
 	close(control.epoll);
 	control.epoll = control.signals = -1;
 	control.on_hangup = NULL;
+	signal(SIGPIPE, control.pipe_before);
 	pthread_sigmask(SIG_SETMASK, &control.mask_before, NULL);
 }
 

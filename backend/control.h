@@ -12,7 +12,7 @@
 
 typedef void (*control_callback)(void *context, uint32_t events);
 
-/* 0 or -errno. One loop a process. Blocks SIGTERM, SIGINT, SIGHUP, SIGPIPE for all threads. */
+/* 0 or -errno. One loop a process. Blocks SIGTERM, SIGINT and SIGHUP for all threads, ignores SIGPIPE. */
 int control_open(void);
 void control_close(void);
 

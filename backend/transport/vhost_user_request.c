@@ -307,7 +307,7 @@ static int set_vring_num(struct vhost_user *vu, union vhost_user_payload *payloa
 	if (ring->running && payload->state.num != ring->size)
 		return vhost_user_fault(vu, "ring %u runs", ring->queue.index);
 	ring->size = payload->state.num;
-	return back_ring_start(vu, ring);
+	return 0; /* what starts a ring is a message behind SET_VRING_BASE */
 }
 
 static int set_vring_addr(struct vhost_user *vu, union vhost_user_payload *payload)

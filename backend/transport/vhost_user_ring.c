@@ -129,7 +129,8 @@ int back_ring_start(struct vhost_user *vu, struct back_ring *ring)
 	back_ring_notify_both(vu, ring);
 	err = device->ops->queue_start(device, queue);
 	if (err) {
-		ring->kicked = false; /* until it is set up again: no half-known ring starts by itself */
+		ring->kicked =
+			false; /* until it is set up again: no half-known ring starts by itself */
 		log_error("%s: queue %u does not start: %s", device->name, queue->index,
 			  strerror(-err));
 		return err;

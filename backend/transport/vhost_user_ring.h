@@ -2,14 +2,15 @@
 /*
  * The life of a ring: what the front-end has told of it, and whether the device serves it.
  *
- *	            SET_VRING_NUM, _ADDR, _BASE, _CALL		fill in
- *	            SET_VRING_KICK				with these: started
- *	            SET_VRING_ENABLE 1 (or never needed)	and with this: running
- *	            SET_VRING_ENABLE 0				paused; keeps its place
- *	            GET_VRING_BASE				stopped; wants a new KICK
+ *	SET_VRING_NUM, _BASE			where and how the ring begins: first of all
+ *	SET_VRING_ADDR, _KICK, _ENABLE 1	in any order; the last one starts it
+ *	SET_VRING_CALL, _ERR			at any time
+ *	SET_VRING_ENABLE 0			pauses it; it keeps its place
+ *	GET_VRING_BASE				stops it; then it wants a new SET_VRING_KICK
  *
- * The messages may come in any order: whatever completes the set starts the ring. So a ring is
- * described by what is known of it, not by a state that messages move along.
+ * Front-ends differ in the order, so a ring is described by what is known of it, not by a state that
+ * messages move along. Only the size and the place must come first: a ring that started without its
+ * place would serve requests twice.
  */
 #ifndef PVKIT_BACKEND_TRANSPORT_VHOST_USER_RING_H
 #define PVKIT_BACKEND_TRANSPORT_VHOST_USER_RING_H
@@ -37,7 +38,7 @@ struct back_ring {
 };
 
 void back_ring_init(struct back_ring *ring, unsigned int index);
-/* Starts @ring if all is known and it is enabled. 0 also when it is not. */
+/* Starts @ring if all is known and it is enabled. 0 also when it is not, or runs already. */
 int back_ring_start(struct vhost_user *vu, struct back_ring *ring);
 /* Pauses it: back_ring_start() goes on where it stood. */
 void back_ring_stop(struct vhost_user *vu, struct back_ring *ring);

@@ -77,7 +77,7 @@ static int raw_send(int fd, uint32_t request, uint32_t flags, const void *payloa
 	struct vhost_user_header header = {request, flags, size};
 
 	memcpy(message, &header, sizeof(header));
-	if (payload)
+	if (payload && size <= 1024)
 		memcpy(message + sizeof(header), payload, size);
 	return socket_send(fd, message, sizeof(header) + (size <= 1024 ? size : 0), fds, count,
 			   1000);
