@@ -7,6 +7,45 @@
  */
 #include "ring/descriptor_chain.h"
 
+/* Whether each byte lies in some region. */
+static bool all_inside(const struct guest_memory *memory, uint64_t address, uint64_t length)
+{
+	uint64_t run;
+
+	if (address + length - 1 < address)
+		return false;
+	for (;;) {
+		run = guest_memory_run(memory, address);
+		if (!run || run >= length)
+			return run;
+		address += run;
+		length -= run;
+	}
+}
+
+void chain_walk_put_spanning(struct chain_walk *walk, uint64_t address, uint32_t length,
+			     bool writable)
+{
+	struct ring_iovec piece = {NULL, 0};
+	uint64_t rest = length, run;
+
+	/* All of it or nothing: half a buffer is of no use to a device. */
+	if (!rest || !all_inside(walk->memory, address, rest)) {
+		walk->chain->unusable = true;
+		if (writable)
+			walk->chain->tail = piece;
+		return;
+	}
+	while (rest) {
+		run = guest_memory_run(walk->memory, address);
+		piece.length = run < rest ? run : rest;
+		piece.base = guest_memory_at(walk->memory, address, piece.length);
+		chain_walk_put(walk, piece, writable);
+		address += piece.length;
+		rest -= piece.length;
+	}
+}
+
 /*
  * The indirect table that @indirect names, its length in *@count, or NULL.
  *

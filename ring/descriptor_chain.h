@@ -87,6 +87,31 @@ static inline void chain_walk_begin(struct chain_walk *walk, struct virtqueue_ch
 	chain->tail.length = 0;
 }
 
+/* Lists a piece that passed the door. */
+static inline void chain_walk_put(struct chain_walk *walk, struct ring_iovec piece, bool writable)
+{
+	struct virtqueue_chain *chain = walk->chain;
+
+	if (writable)
+		chain->tail = piece;
+	if (walk->pieces == chain->iov_max) {
+		chain->unusable = true;
+		return;
+	}
+	chain->iov[walk->pieces++] = piece;
+	if (writable) {
+		chain->writable++;
+		chain->writable_bytes += piece.length;
+	} else {
+		chain->readable++;
+		chain->readable_bytes += piece.length;
+	}
+}
+
+/* A buffer that the door refused: it spans regions that adjoin, or the chain is unusable. */
+void chain_walk_put_spanning(struct chain_walk *walk, uint64_t address, uint32_t length,
+			     bool writable);
+
 /*
  * Adds one buffer. Only a wrong order is the ring's fault; an address that the door refuses is the
  * request's. A zero length moves no data, so the piece is left out; but its address goes through
@@ -95,7 +120,6 @@ static inline void chain_walk_begin(struct chain_walk *walk, struct virtqueue_ch
 static inline enum virtqueue_fault chain_walk_add(struct chain_walk *walk,
 						  const struct descriptor *descriptor)
 {
-	struct virtqueue_chain *chain = walk->chain;
 	bool writable = descriptor->flags & VRING_DESC_F_WRITE;
 	struct ring_iovec piece;
 
@@ -106,29 +130,11 @@ static inline enum virtqueue_fault chain_walk_add(struct chain_walk *walk,
 	piece.length = descriptor->length;
 	piece.base = guest_memory_at(walk->memory, descriptor->address,
 				     piece.length ? piece.length : 1);
-	if (!piece.base) {
-		chain->unusable = true;
-		if (writable)
-			chain->tail = piece;
-		return VIRTQUEUE_OK;
-	}
-	if (!piece.length)
-		return VIRTQUEUE_OK;
-	if (writable)
-		chain->tail = piece;
-	if (walk->pieces == chain->iov_max) {
-		chain->unusable = true;
-		return VIRTQUEUE_OK;
-	}
-
-	chain->iov[walk->pieces++] = piece;
-	if (writable) {
-		chain->writable++;
-		chain->writable_bytes += piece.length;
-	} else {
-		chain->readable++;
-		chain->readable_bytes += piece.length;
-	}
+	if (!piece.base)
+		/* By value: the copy of the descriptor stays in registers. */
+		chain_walk_put_spanning(walk, descriptor->address, descriptor->length, writable);
+	else if (piece.length)
+		chain_walk_put(walk, piece, writable);
 	return VIRTQUEUE_OK;
 }
 

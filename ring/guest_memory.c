@@ -77,3 +77,16 @@ void *guest_memory_at(const struct guest_memory *memory, uint64_t address, uint6
 		return NULL;
 	return region->host + offset;
 }
+
+uint64_t guest_memory_run(const struct guest_memory *memory, uint64_t address)
+{
+	uint32_t place = first_behind(memory, address);
+	const struct guest_region *region = memory->region;
+	uint64_t offset;
+
+	if (!place)
+		return 0;
+	region += place - 1;
+	offset = address - region->address;
+	return offset < region->size ? region->size - offset : 0;
+}

@@ -5,7 +5,8 @@
  * A guest address is an integer everywhere in this project, so the compiler refuses to follow one.
  * guest_memory_at() is the only function that turns one into a pointer, and so the only one to
  * audit. It answers NULL unless the whole range lies inside a single region: a buffer that spans two
- * regions may be contiguous for the guest and is not for the host.
+ * regions may be contiguous for the guest and is not for the host. Who must serve such a buffer (a
+ * guest with plugged memory merges across modules) takes it apart by guest_memory_run().
  *
  * The table is immutable while any queue that uses it runs: its owner stops the queues, changes it,
  * and starts them again.
@@ -45,5 +46,8 @@ int guest_memory_remove(struct guest_memory *memory, uint64_t address, uint64_t 
  * no caller has a use for a pointer to nothing, and a bad address must not pass with one.
  */
 void *guest_memory_at(const struct guest_memory *memory, uint64_t address, uint64_t length);
+
+/* Bytes from @address to the end of the region that it lies in; 0 if it lies in none. */
+uint64_t guest_memory_run(const struct guest_memory *memory, uint64_t address);
 
 #endif

@@ -71,7 +71,7 @@ static inline uint16_t take_run(struct virtqueue_driver *vq, uint32_t *written)
 	uint64_t writable = vq->lent[id].writable;
 
 	if (--vq->order_run)
-		*written = writable > UINT32_MAX ? UINT32_MAX : (uint32_t)writable;
+		*written = writable < ~0u ? (uint32_t)writable : ~0u;
 	else
 		*written = vq->order_run_written;
 	return id;

@@ -157,7 +157,7 @@ enum virtqueue_result packed_driver_reap(struct virtqueue_driver *vq, void **tok
 		return VIRTQUEUE_BROKEN;
 	if (vq->in_order) {
 		/* A run has no count of its own: its last id stands in the queue somewhere. */
-		begin_run(vq, id, length, UINT16_MAX);
+		begin_run(vq, id, length, VIRTQUEUE_SIZE_MAX);
 		id = take_run(vq, &length);
 	}
 found:

@@ -41,7 +41,7 @@ static inline __virtio16 *split_avail_event(const struct virtqueue_areas *areas)
 /* Whether the index passed @event when it moved on by @count to @now. */
 static inline bool split_event_reached(uint16_t event, uint16_t now, uint32_t count)
 {
-	return count > UINT16_MAX || vring_need_event(event, now, (uint16_t)(now - count));
+	return count > 0xffff || vring_need_event(event, now, (uint16_t)(now - count));
 }
 
 #endif

@@ -79,6 +79,11 @@ static void test_span_of_two_regions_is_refused(void **state)
 	assert_ptr_equal(guest_memory_at(&memory, 0x2000, 1), backing);
 	assert_null(guest_memory_at(&memory, 0x1fff, 2));
 	assert_null(guest_memory_at(&memory, 0x1000, 0x2000));
+	assert_int_equal(guest_memory_run(&memory, 0xfff), 0);
+	assert_int_equal(guest_memory_run(&memory, 0x1000), 0x1000);
+	assert_int_equal(guest_memory_run(&memory, 0x1fff), 1);
+	assert_int_equal(guest_memory_run(&memory, 0x2001), 0xfff);
+	assert_int_equal(guest_memory_run(&memory, 0x3000), 0);
 }
 
 static void test_overlaps_are_refused(void **state)

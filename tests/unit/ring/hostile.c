@@ -383,6 +383,45 @@ static void test_18_bad_addresses(void **state)
 	}
 }
 
+/* Regions that adjoin for the guest: a good buffer may run over both, a bad one past the second. */
+static void test_18_buffer_over_two_regions(void **state)
+{
+	struct fixture *fx = *state;
+	uint64_t edge = HIGH_ADDRESS + REGION_BYTES;
+	struct piece chain[] = {{edge - 8, 24, N}, {edge - 1, 2, W}};
+	uint64_t features;
+
+	guest_memory_add(&fx->memory, edge, 16, fx->low);
+	FOR_EACH_FORMAT(features) {
+		chain[0].length = 24;
+		offer(fx, features, chain, 2);
+		assert_int_equal(virtqueue_pop(&fx->device, &fx->chain), VIRTQUEUE_FOUND);
+		assert_false(fx->chain.unusable);
+		assert_int_equal(fx->chain.readable, 2);
+		assert_int_equal(fx->chain.readable_bytes, 24);
+		assert_ptr_equal(fx->iov[0].base, fx->high + REGION_BYTES - 8);
+		assert_int_equal(fx->iov[0].length, 8);
+		assert_ptr_equal(fx->iov[1].base, fx->low);
+		assert_int_equal(fx->iov[1].length, 16);
+		assert_int_equal(fx->chain.writable, 2);
+		assert_ptr_equal(fx->chain.tail.base, fx->low);
+		assert_int_equal(fx->chain.tail.length, 1);
+
+		chain[0].length = 25;
+		offer(fx, features, chain, 2);
+		expect_unusable(fx);
+		assert_int_equal(fx->chain.readable, 0);
+		assert_ptr_equal(fx->chain.tail.base, fx->low);
+	}
+	guest_memory_add(&fx->memory, UINT64_MAX - 15, 16, fx->low);
+	guest_memory_add(&fx->memory, 0, 16, fx->low);
+	FOR_EACH_FORMAT(features) {
+		chain[0] = (struct piece){UINT64_MAX - 7, 16, N};
+		offer(fx, features, chain, 2);
+		expect_unusable(fx);
+	}
+}
+
 /* An empty buffer at a good address is no data, and no harm. */
 static void test_18_zero_length_at_a_good_address(void **state)
 {
@@ -698,6 +737,7 @@ int main(void)
 		fixture_test(test_17_direct_then_indirect),
 		fixture_test(test_17_largest_table),
 		fixture_test(test_18_bad_addresses),
+		fixture_test(test_18_buffer_over_two_regions),
 		fixture_test(test_18_zero_length_at_a_good_address),
 		fixture_test(test_more_pieces_than_room),
 		fixture_test(test_readable_behind_writable),
