@@ -215,8 +215,11 @@ static int set_mem_table(struct vhost_user *vu, union vhost_user_payload *payloa
 	uint32_t i;
 	int err;
 
+	/* Some front-ends always send all of the array. */
 	if (m->count > VHOST_USER_MEMORY_REGIONS_MAX || m->count != vu->message.fd_count ||
-	    vu->message.header.size < offsetof(struct vhost_user_memory, region[m->count]))
+	    vu->message.header.size < offsetof(struct vhost_user_memory, region[m->count]) ||
+	    (vu->message.header.size - offsetof(struct vhost_user_memory, region)) %
+		    sizeof(m->region[0]))
 		return vhost_user_fault(vu, "%u regions, %u descriptors, a payload of %u", m->count,
 					vu->message.fd_count, vu->message.header.size);
 	for (i = 0; i < m->count; i++) {
