@@ -15,6 +15,17 @@ static void test_sizes_are_the_specifications(void **state)
 	assert_int_equal(virtqueue_device_bytes(256, 0), 6 + 8 * 256);
 }
 
+/* The kernel's own layout of a ring in one piece, where nothing lies between the areas. */
+static void test_sizes_are_the_kernels(void **state)
+{
+	unsigned int size;
+
+	for (size = 1; size <= VIRTQUEUE_SIZE_MAX; size *= 2)
+		assert_int_equal(vring_size(size, 1), virtqueue_descriptors_bytes(size, 0) +
+							      virtqueue_driver_bytes(size, 0) +
+							      virtqueue_device_bytes(size, 0));
+}
+
 static void test_init_refuses_the_impossible(void **state)
 {
 	struct fixture *fx = *state;
@@ -360,6 +371,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes_are_the_specifications),
+		cmocka_unit_test(test_sizes_are_the_kernels),
 		fixture_test(test_init_refuses_the_impossible),
 		fixture_test(test_chain_by_hand),
 		fixture_test(test_publish_without_push_writes_nothing),
