@@ -196,8 +196,10 @@ static void *worker_main(void *argument)
 	unsigned int done;
 
 	while (!worker->quit) {
-		if (atomic_load_explicit(&worker->called, memory_order_acquire))
+		if (atomic_load_explicit(&worker->called, memory_order_acquire)) {
 			take_call(worker);
+			continue; /* it may have been the last */
+		}
 		done = net_rx_burst(&worker->rx);
 		done += net_tx_burst(&worker->tx);
 		if (done)
