@@ -128,8 +128,8 @@ static inline enum virtqueue_fault chain_walk_add(struct chain_walk *walk,
 	walk->writing = writable;
 
 	piece.length = descriptor->length;
-	piece.base = guest_memory_at(walk->memory, descriptor->address,
-				     piece.length ? piece.length : 1);
+	piece.base =
+		guest_memory_at(walk->memory, descriptor->address, piece.length ? piece.length : 1);
 	if (!piece.base)
 		/* By value: the copy of the descriptor stays in registers. */
 		chain_walk_put_spanning(walk, descriptor->address, descriptor->length, writable);

@@ -26,8 +26,7 @@ int packed_device_init(struct virtqueue_device *vq, struct virtqueue_position po
 struct virtqueue_position packed_device_position(const struct virtqueue_device *vq);
 enum virtqueue_result packed_device_pop(struct virtqueue_device *vq, struct virtqueue_chain *chain);
 void packed_device_unpop(struct virtqueue_device *vq, const struct virtqueue_chain *chain);
-void packed_device_push(struct virtqueue_device *vq, uint16_t id, uint16_t slots,
-			uint32_t written);
+void packed_device_push(struct virtqueue_device *vq, uint16_t id, uint16_t slots, uint32_t written);
 void packed_device_publish(struct virtqueue_device *vq);
 bool packed_device_should_interrupt(struct virtqueue_device *vq);
 void packed_device_kicks_disable(struct virtqueue_device *vq);

@@ -66,7 +66,8 @@ static inline void packed_event_enable(void *area, bool event_idx, uint16_t slot
 	uint32_t word = VRING_PACKED_EVENT_FLAG_ENABLE;
 
 	if (event_idx)
-		word = (uint32_t)VRING_PACKED_EVENT_FLAG_DESC << 16 | (wrap ? PACKED_WRAP : 0) | slot;
+		word = (uint32_t)VRING_PACKED_EVENT_FLAG_DESC << 16 | (wrap ? PACKED_WRAP : 0) |
+		       slot;
 	order_store_relaxed((uint32_t *)area, word);
 }
 

@@ -190,6 +190,7 @@ bool packed_device_has_work(struct virtqueue_device *vq)
 	 * Flags that fit no lap are work too: pop will say so. A ring full of chains in flight has
 	 * come round to its own oldest slot, which the driver cannot have handed over again.
 	 */
-	return slot_state(vq, order_load_acquire(&packed_slot(&vq->areas, vq->next_avail)->flags)) !=
+	return slot_state(vq,
+			  order_load_acquire(&packed_slot(&vq->areas, vq->next_avail)->flags)) !=
 	       VIRTQUEUE_EMPTY;
 }

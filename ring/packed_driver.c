@@ -38,8 +38,8 @@ static void add_slot(struct virtqueue_driver *vq, const struct virtqueue_buffer 
 	order_store_relaxed(&slot->addr, buffer->address);
 	if (vq->batch) {
 		/* Length, id and flags in one store. */
-		order_store_relaxed((uint64_t *)slot + 1, buffer->length | (uint64_t)id << 32 |
-								  (uint64_t)flags << 48);
+		order_store_relaxed((uint64_t *)slot + 1,
+				    buffer->length | (uint64_t)id << 32 | (uint64_t)flags << 48);
 	} else {
 		order_store_relaxed(&slot->len, buffer->length);
 		order_store_relaxed(&slot->id, id);
@@ -57,8 +57,7 @@ static void add_direct(struct virtqueue_driver *vq, const struct virtqueue_reque
 
 	for (i = 0; i < request->total; i++)
 		add_slot(vq, &request->buffers[i], id,
-			 write_flag(request, i) |
-				 (i + 1 < request->total ? VRING_DESC_F_NEXT : 0));
+			 write_flag(request, i) | (i + 1 < request->total ? VRING_DESC_F_NEXT : 0));
 }
 
 static void add_indirect(struct virtqueue_driver *vq, const struct virtqueue_request *request,

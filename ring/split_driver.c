@@ -81,8 +81,8 @@ int split_driver_add(struct virtqueue_driver *vq, const struct virtqueue_request
 	vq->lent[head].last = last;
 	lend(vq, head, request, slots);
 
-	order_store_relaxed(
-		&split_avail(&vq->areas)->ring[vq->next_avail & (vq->areas.size - 1)], head);
+	order_store_relaxed(&split_avail(&vq->areas)->ring[vq->next_avail & (vq->areas.size - 1)],
+			    head);
 	vq->next_avail++;
 	vq->batch++;
 	return 0;
