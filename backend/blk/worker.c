@@ -29,8 +29,12 @@
 #include "backend/blk/worker.h"
 
 #define BATCH_MAX 64
-/* Answers that are published before a batch is over: the peer takes them up while we go on. */
-#define PUBLISH_CHUNK 16
+/*
+ * Answers are published before a batch is over when there are so many of them or so much was moved:
+ * the peer takes them up while we go on. Fewer would only pass the ring's lines to and fro.
+ */
+#define PUBLISH_MAX   32
+#define PUBLISH_BYTES (256U << 10)
 
 /* A round that takes longer than this interrupts in between, so that the first need not wait. */
 #define INTERRUPT_LATE_NS 200000
@@ -59,8 +63,9 @@ struct blk_worker {
 	struct blk_request *requests;
 	struct blk_request **free; /* stack: what was used last is warm in the cache */
 	unsigned int free_count;
-	struct blk_request *over[PUBLISH_CHUNK]; /* answers not yet written */
+	struct blk_request *over[PUBLISH_MAX]; /* answers not yet written */
 	unsigned int over_count;
+	uint64_t over_bytes;
 
 	pthread_t thread;
 	sem_t started;
@@ -126,6 +131,7 @@ static void publish(struct blk_worker *worker)
 		worker->free[worker->free_count++] = worker->over[i];
 	}
 	worker->over_count = 0;
+	worker->over_bytes = 0;
 	worker->published = true;
 	if (worker->now_ns - worker->round_ns > INTERRUPT_LATE_NS) {
 		interrupt(worker);
@@ -136,7 +142,8 @@ static void publish(struct blk_worker *worker)
 static void add_over(struct blk_worker *worker, struct blk_request *request)
 {
 	worker->over[worker->over_count++] = request;
-	if (worker->over_count == PUBLISH_CHUNK)
+	worker->over_bytes += request->bytes;
+	if (worker->over_count == PUBLISH_MAX || worker->over_bytes >= PUBLISH_BYTES)
 		publish(worker);
 }
 
@@ -149,6 +156,27 @@ static void start_request(struct blk_worker *worker, const struct blk_policy *po
 	request->status = blk_validate(policy, request);
 	if (request->status != BLK_OK || blk_execute_start(&worker->execute, request))
 		add_over(worker, request);
+}
+
+/*
+ * Starts a batch. A disk that is about to run dry is given the first requests at once, and then
+ * twice as many each time: it works while we prepare the rest. One that has enough to do gets the
+ * batch in one call.
+ */
+static void start_batch(struct blk_worker *worker, const struct blk_policy *policy,
+			struct blk_request **batch, unsigned int count)
+{
+	struct store_queue *store = worker->store;
+	unsigned int i, submit_at = store->in_flight < count ? 1 : count;
+
+	for (i = 0; i < count; i++) {
+		start_request(worker, policy, batch[i]);
+		if (i + 1 == submit_at) {
+			store->engine->submit(store);
+			submit_at *= 2;
+		}
+	}
+	store->engine->submit(store);
 }
 
 static unsigned int fetch(struct blk_worker *worker)
@@ -175,8 +203,7 @@ static unsigned int fetch(struct blk_worker *worker)
 		.can_discard = image->can_discard,
 	};
 	worker->execute.write_through = worker->options.device->write_through;
-	for (i = 0; i < count; i++)
-		start_request(worker, &policy, batch[i]);
+	start_batch(worker, &policy, batch, count);
 	return count;
 }
 
@@ -204,8 +231,6 @@ static unsigned int round_once(struct blk_worker *worker, bool stopping)
 	worker->round_ns = worker->now_ns;
 	if (!stopping && !worker->source->broken)
 		fetched = fetch(worker);
-	if (fetched)
-		engine->submit(worker->store);
 	reaped = reap(worker);
 	if (reaped)
 		engine->submit(worker->store); /* requests that take another step */

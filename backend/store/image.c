@@ -24,10 +24,18 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "backend/store/store.h"
 #include "common/log.h"
+
+/*
+ * A process that was killed keeps its lock for some milliseconds: the kernel takes down its io_uring,
+ * which holds the file, after the process is gone. Its successor is not to be refused for that.
+ */
+#define LOCK_TRIES    20
+#define LOCK_PAUSE_NS 25000000
 
 #define LOCK_BYTE_READS       100
 #define LOCK_BYTE_NO_WRITERS  201
@@ -42,17 +50,27 @@ static int lock_range(int fd, short type, off_t start, off_t length)
 	return fcntl(fd, F_OFD_SETLK, &lock);
 }
 
+static int image_try_lock(const struct store_image *image)
+{
+	if (!image->read_only)
+		return lock_range(image->fd, F_WRLCK, 0, 0);
+	if (lock_range(image->fd, F_RDLCK, LOCK_BYTE_READS, 1) < 0)
+		return -1;
+	return lock_range(image->fd, F_RDLCK, LOCK_BYTE_NO_WRITERS, 1);
+}
+
 static int image_lock(const struct store_image *image)
 {
-	int error;
+	const struct timespec pause = {0, LOCK_PAUSE_NS};
+	unsigned int i;
 
-	if (image->read_only)
-		error = lock_range(image->fd, F_RDLCK, LOCK_BYTE_READS, 1) ||
-			lock_range(image->fd, F_RDLCK, LOCK_BYTE_NO_WRITERS, 1);
-	else
-		error = lock_range(image->fd, F_WRLCK, 0, 0);
-	if (!error)
-		return 0;
+	for (i = 0; i < LOCK_TRIES; i++) {
+		if (image_try_lock(image) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EACCES)
+			break;
+		nanosleep(&pause, NULL);
+	}
 	if (errno == EAGAIN || errno == EACCES)
 		log_error("%s: in use: another process holds its lock; stop that one, or serve a "
 			  "copy",
@@ -275,8 +293,11 @@ void store_image_close(struct store_image *image)
 {
 	if (!image)
 		return;
-	if (image->fd >= 0)
+	if (image->fd >= 0) {
+		/* At once, also while the kernel still takes down rings that hold the file. */
+		lock_range(image->fd, F_UNLCK, 0, 0);
 		close(image->fd);
+	}
 	free(image);
 }
 
