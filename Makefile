@@ -104,6 +104,7 @@ clean:
 	rm -rf build
 
 include tests/tests.mk
+include bench/bench.mk
 
 .PHONY: all units clean
 .SECONDARY:
