@@ -1,30 +1,33 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * The machine: which parts it has, in which order they come, and what a reset is.
+ *
+ * A guest's reset is done from the main thread while no vCPU runs: devices first, so that no back-end
+ * holds a ring in memory that is about to be wiped, then memory and chips, then the kernel again, then
+ * the vCPUs' power-on state.
+ */
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdint.h>
+#include <stddef.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/log.h"
+#include "hypervisor-shim/acpi.h"
+#include "hypervisor-shim/boot.h"
+#include "hypervisor-shim/bus.h"
 #include "hypervisor-shim/machine.h"
+#include "hypervisor-shim/pci.h"
+#include "hypervisor-shim/power.h"
+#include "hypervisor-shim/serial.h"
+#include "hypervisor-shim/vcpu.h"
+#include "hypervisor-shim/vm.h"
 
 static struct {
 	_Atomic(enum machine_event) event;
 	int fd;
 } machine = {.fd = -1};
-
-int machine_open(void)
-{
-	atomic_store(&machine.event, MACHINE_RUNNING);
-	machine.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return machine.fd < 0 ? -errno : 0;
-}
-
-void machine_close(void)
-{
-	if (machine.fd >= 0)
-		close(machine.fd);
-	machine.fd = -1;
-}
 
 void machine_request(enum machine_event event)
 {
@@ -47,10 +50,111 @@ int machine_request_fd(void)
 	return machine.fd;
 }
 
-void machine_forget(void)
+static void forget_request(void)
 {
 	uint64_t count;
 
 	(void)!read(machine.fd, &count, sizeof(count));
 	atomic_store(&machine.event, MACHINE_RUNNING);
+}
+
+static int open_requests(void)
+{
+	int result;
+
+	atomic_store(&machine.event, MACHINE_RUNNING);
+	machine.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (machine.fd >= 0)
+		return 0;
+	result = -errno;
+	log_errno("cannot make an eventfd");
+	return result;
+}
+
+static int add_devices(void)
+{
+	static const struct port_range address = {"PCI address", 0xcf8, 1, pci_port_read,
+						  pci_port_write};
+	static const struct port_range data = {"PCI data", 0xcfc, 4, pci_port_read, pci_port_write};
+	int result = serial_open();
+
+	if (!result)
+		result = power_open();
+	if (!result)
+		result = bus_add_ports(&address);
+	if (!result)
+		result = bus_add_ports(&data);
+	if (!result)
+		result = pci_open();
+	if (result < 0)
+		log_error("cannot make the machine's own devices: %s", strerror(-result));
+	return result;
+}
+
+/* The kernel in memory, which reads zero before, and the vCPUs at its door. */
+static int load_guest(void)
+{
+	struct vcpu_entry entry;
+	int result = boot_load(&entry);
+
+	if (!result)
+		result = acpi_load();
+	if (!result)
+		result = vcpus_reset(&entry);
+	return result;
+}
+
+int machine_open(uint64_t memory, unsigned int cpus)
+{
+	int result = open_requests();
+
+	if (!result)
+		result = vm_open(memory, cpus);
+	if (!result)
+		result = vcpus_open();
+	if (!result)
+		result = add_devices();
+	if (!result)
+		result = load_guest();
+	return result;
+}
+
+int machine_start(void)
+{
+	pci_assign();
+	return vcpus_start();
+}
+
+int machine_restart(void)
+{
+	int result;
+
+	vcpus_stop();
+	pci_reset_all();
+	power_reset();
+	serial_reset();
+	result = vm_reset();
+	if (result < 0)
+		log_error("cannot reset the machine: %s", strerror(-result));
+	forget_request();
+	if (!result)
+		result = load_guest();
+	return result < 0 ? result : machine_start();
+}
+
+void machine_stop(void)
+{
+	vcpus_stop();
+}
+
+void machine_close(void)
+{
+	vcpus_stop();
+	pci_close_all();
+	vcpus_close();
+	vm_close();
+	bus_close();
+	if (machine.fd >= 0)
+		close(machine.fd);
+	machine.fd = -1;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * The machine's life: vCPUs and devices ask for its end here, from any thread; the main thread acts.
+ * The machine as a whole: put together, started, reset, taken apart; and how it is told to end.
  */
 #ifndef PVKIT_HYPERVISOR_SHIM_MACHINE_H
 #define PVKIT_HYPERVISOR_SHIM_MACHINE_H
 
-#include <stdbool.h>
+#include <stdint.h>
 
 enum machine_event {
 	MACHINE_RUNNING,
@@ -17,17 +17,25 @@ enum machine_event {
 	MACHINE_SIGNAL,	   /* a signal ended it */
 };
 
-/* 0 or -errno. Makes what the calls below need. */
-int machine_open(void);
+/*
+ * From the main thread. 0, or -errno after one line on standard error; machine_close() is right in any case.
+ *
+ * machine_open() makes the VM, its vCPUs and the devices that every machine has, and puts the kernel of
+ * boot_open() into memory. PCI devices are added then. machine_start() runs it.
+ */
+int machine_open(uint64_t memory, unsigned int cpus);
+int machine_start(void);
+/* A reset: stops the vCPUs, resets every device, loads the kernel again, and starts. */
+int machine_restart(void);
+void machine_stop(void);
+/* Closes the PCI devices too. */
 void machine_close(void);
 
-/* The first event wins; vCPUs stop soon after, also the one that called. */
+/* From any thread. The first event wins; vCPUs stop soon after, also the one that called. */
 void machine_request(enum machine_event event);
 /* What was asked for; MACHINE_RUNNING: nothing yet. */
 enum machine_event machine_requested(void);
-/* Readable when an event waits. */
+/* Readable when an event waits. -1 before machine_open(). */
 int machine_request_fd(void);
-/* Forgets the event: after a reset. */
-void machine_forget(void);
 
 #endif

@@ -60,7 +60,7 @@ static struct {
 	struct vcpu vcpu[VM_CPUS_MAX];
 	size_t run_size;
 	atomic_bool stop;
-} vcpus;
+} vcpus = {.vcpu = {[0 ... VM_CPUS_MAX - 1] = {.fd = -1}}};
 
 /* The vCPU of this thread, for the signal handler. */
 static __thread struct kvm_run *current_run;
@@ -142,8 +142,6 @@ int vcpus_open(void)
 		return result;
 	}
 	vcpus.run_size = (size_t)size;
-	for (unsigned int i = 0; i < VM_CPUS_MAX; i++)
-		vcpus.vcpu[i].fd = -1;
 	install_handler();
 	for (unsigned int i = 0; i < vm_cpus(); i++) {
 		result = open_vcpu(&vcpus.vcpu[i], i);

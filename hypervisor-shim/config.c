@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/option.h"
+#include "hypervisor-shim/config.h"
+#include "hypervisor-shim/vm.h"
+#include "ring/virtqueue.h"
+
+#define MIB		(1ULL << 20)
+#define DEFAULT_MEMORY	(512 * MIB)
+#define DEFAULT_COMMAND "console=ttyS0"
+#define QUEUES_MAX	64
+
+static const char *const mode_names[] = {[MODE_HVM] = "hvm", [MODE_PV] = "pv", NULL};
+static const char *const reboot_names[] = {
+	[REBOOT_RESTART] = "restart",
+	[REBOOT_EXIT] = "exit",
+	NULL,
+};
+static const char *const bus_names[] = {
+	[BUS_DEFAULT] = "default",
+	[BUS_VIRTIO] = "virtio",
+	[BUS_PV] = "pv",
+	NULL,
+};
+static const char *const engine_names[] = {"default", "io_uring", "libaio", "threads", "null", NULL};
+static const char *const cache_names[] = {"default", "writeback", "direct", NULL};
+
+static int parse_mac(void *context, const char *value, char *reason, size_t reason_size)
+{
+	struct shim_net *net = context;
+	unsigned int byte[6];
+	char more;
+
+	if (sscanf(value, "%2x:%2x:%2x:%2x:%2x:%2x%c", &byte[0], &byte[1], &byte[2], &byte[3], &byte[4],
+		   &byte[5], &more) != 6) {
+		snprintf(reason, reason_size, "'%s' is no address like 52:54:00:12:34:56", value);
+		return -1;
+	}
+	if (byte[0] & 1) {
+		snprintf(reason, reason_size, "'%s' is a multicast address, the first byte must be even",
+			 value);
+		return -1;
+	}
+	for (int i = 0; i < 6; i++)
+		net->mac[i] = (uint8_t)byte[i];
+	net->has_mac = true;
+	return 0;
+}
+
+#define DISK(name) offsetof(struct shim_disk, name)
+#define NET(name)  offsetof(struct shim_net, name)
+#define FIELD(name) offsetof(struct shim_config, name)
+
+/* clang-format off */
+static const struct option_spec disk_options[] = {
+	{.name = "path", .kind = OPTION_STRING, .offset = DISK(path), .argument = "IMAGE", .minimum = 1,
+	 .help = "A raw image or block device; pvkit-blkd is started for it."},
+	{.name = "vhost-user", .kind = OPTION_STRING, .offset = DISK(vhost_user), .argument = "SOCKET",
+	 .minimum = 1, .help = "In place of path: the socket of a back-end that runs already."},
+	{.name = "bus", .kind = OPTION_CHOICE, .offset = DISK(bus), .choices = bus_names,
+	 .help = "How the guest sees it. By default as --mode says: virtio or pv."},
+	{.name = "readonly", .kind = OPTION_FLAG, .offset = DISK(read_only),
+	 .help = "The guest may not write."},
+	{.name = "engine", .kind = OPTION_CHOICE, .offset = DISK(engine_choice), .choices = engine_names,
+	 .help = "How pvkit-blkd accesses the image. null, which moves no data, takes size in place of "
+		 "path."},
+	{.name = "cache", .kind = OPTION_CHOICE, .offset = DISK(cache_choice), .choices = cache_names,
+	 .help = "Whether pvkit-blkd goes through the host's page cache (writeback, the default) or "
+		 "around it (direct)."},
+	{.name = "num-queues", .kind = OPTION_NUMBER, .offset = DISK(queues), .argument = "N", .minimum = 1,
+	 .maximum = QUEUES_MAX, .help = "Request queues. The default is one a vCPU."},
+	{.name = "queue-size", .kind = OPTION_NUMBER, .offset = DISK(queue_size), .argument = "N",
+	 .minimum = 4, .maximum = VIRTQUEUE_SIZE_MAX,
+	 .help = "Descriptors of a queue, a power of two. The default is 256."},
+	{.name = "serial", .kind = OPTION_STRING, .offset = DISK(serial), .argument = "TEXT", .minimum = 1,
+	 .maximum = 20, .help = "The serial number that the guest sees."},
+	{.name = "packed", .kind = OPTION_FLAG, .offset = DISK(packed),
+	 .help = "Offer packed rings to the guest."},
+	{.name = "size", .kind = OPTION_SIZE, .offset = DISK(size), .argument = "SIZE", .minimum = 512,
+	 .help = "The size of a disk of engine=null."},
+	{0},
+};
+
+static const struct option_spec net_options[] = {
+	{.name = "link", .kind = OPTION_STRING, .offset = NET(link),
+	 .argument = "tap:NAME|user|socket:PATH|null", .minimum = 1,
+	 .help = "What the NIC is connected to; pvkit-netd is started for it, and its manual tells more "
+		 "of these. user needs no rights at all."},
+	{.name = "vhost-user", .kind = OPTION_STRING, .offset = NET(vhost_user), .argument = "SOCKET",
+	 .minimum = 1, .help = "In place of link: the socket of a back-end that runs already."},
+	{.name = "bus", .kind = OPTION_CHOICE, .offset = NET(bus), .choices = bus_names,
+	 .help = "How the guest sees it. By default as --mode says: virtio or pv."},
+	{.name = "mac", .kind = OPTION_CALL, .argument = "ADDRESS", .call = parse_mac,
+	 .help = "The guest's Ethernet address. By default one is made for it."},
+	{.name = "queue-pairs", .kind = OPTION_NUMBER, .offset = NET(queue_pairs), .argument = "N",
+	 .minimum = 1, .maximum = VM_CPUS_MAX, .help = "Pairs of queues. The default is 1."},
+	{.name = "queue-size", .kind = OPTION_NUMBER, .offset = NET(queue_size), .argument = "N",
+	 .minimum = 4, .maximum = VIRTQUEUE_SIZE_MAX,
+	 .help = "Descriptors of a queue, a power of two. The default is 256."},
+	{.name = "mtu", .kind = OPTION_NUMBER, .offset = NET(mtu), .argument = "BYTES", .minimum = 68,
+	 .maximum = 65521, .help = "The MTU that the guest is told. By default it is told none."},
+	{.name = "packed", .kind = OPTION_FLAG, .offset = NET(packed),
+	 .help = "Offer packed rings to the guest."},
+	{0},
+};
+
+static const struct option_spec shim_options[] = {
+	{.name = "machine", .kind = OPTION_HEADING, .help = "The machine"},
+	{.name = "memory", .kind = OPTION_SIZE, .offset = FIELD(memory), .argument = "SIZE",
+	 .minimum = VM_MEMORY_MIN, .maximum = VM_MEMORY_MAX,
+	 .help = "The guest's memory, with suffix M or G, a multiple of 1M. The default is 512M."},
+	{.name = "cpus", .kind = OPTION_NUMBER, .offset = FIELD(cpus), .argument = "N", .minimum = 1,
+	 .maximum = VM_CPUS_MAX, .help = "How many vCPUs. The default is 1."},
+	{.name = "mode", .kind = OPTION_CHOICE, .offset = FIELD(mode), .choices = mode_names,
+	 .help = "hvm (the default) gives the guest virtio devices, which stock kernels know. pv, "
+		 "paravirtual devices for the pvkit modules, is not in this version yet."},
+
+	{.name = "kernel", .kind = OPTION_HEADING, .help = "What it boots"},
+	{.name = "kernel", .kind = OPTION_STRING, .offset = FIELD(kernel), .argument = "FILE",
+	 .minimum = 1, .required = true,
+	 .help = "A Linux bzImage (vmlinuz), or an ELF file with a PVH entry (vmlinux). Which it is, is "
+		 "found out."},
+	{.name = "initrd", .kind = OPTION_STRING, .offset = FIELD(initrd), .argument = "FILE",
+	 .minimum = 1, .help = "The initial RAM disk."},
+	{.name = "append", .kind = OPTION_STRING, .offset = FIELD(append), .argument = "TEXT",
+	 .help = "The kernel's command line. The default is " DEFAULT_COMMAND "."},
+
+	{.name = "devices", .kind = OPTION_HEADING, .help = "Its devices"},
+	{.name = "disk", .kind = OPTION_LIST, .offset = FIELD(disks), .argument = "KEY=VALUE,...",
+	 .list = disk_options, .list_size = sizeof(struct shim_disk),
+	 .count_offset = FIELD(disks_count), .list_max = CONFIG_DEVICES_MAX,
+	 .help = "A disk; repeat it for more. Alone, IMAGE stands for path=IMAGE. Keys:"},
+	{.name = "net", .kind = OPTION_LIST, .offset = FIELD(nets), .argument = "KEY=VALUE,...",
+	 .list = net_options, .list_size = sizeof(struct shim_net),
+	 .count_offset = FIELD(nets_count), .list_max = CONFIG_DEVICES_MAX,
+	 .help = "A network interface; repeat it for more. Keys:"},
+	{.name = "console", .kind = OPTION_STRING, .offset = FIELD(console),
+	 .argument = "stdio|file:PATH|none", .minimum = 1,
+	 .help = "Where the serial port ttyS0 leads. stdio (the default): on a terminal, Ctrl-A x ends "
+		 "the guest, Ctrl-A b sends a break (SysRq), Ctrl-A a a Ctrl-A. file:PATH: output only, "
+		 "the file is made anew."},
+
+	{.name = "other", .kind = OPTION_HEADING, .help = "Other"},
+	{.name = "on-reboot", .kind = OPTION_CHOICE, .offset = FIELD(on_reboot), .choices = reboot_names,
+	 .help = "What a reset by the guest does: restart (the default) boots the kernel again in the "
+		 "same machine, exit ends with a status of its own."},
+	{.name = "verbose", .kind = OPTION_FLAG, .offset = FIELD(verbose),
+	 .help = "Say more on standard error."},
+	{0},
+};
+/* clang-format on */
+
+static const struct program_spec shim_program = {
+	.name = "pvkit-shim",
+	.summary = "boot a Linux kernel as a guest of KVM",
+	.usage = "--kernel FILE [OPTION...]",
+	.description =
+		"pvkit-shim makes a virtual machine by KVM and boots a Linux kernel in it, directly: there is "
+		"no firmware, no disk image with a boot loader, and no emulated device but a serial port. "
+		"Disks and network interfaces are PCI devices whose back-ends are other processes, which "
+		"map the guest's memory and serve its rings: pvkit-blkd and pvkit-netd, which pvkit-shim "
+		"starts by itself and ends with itself, or any other vhost-user back-end.\n"
+		"\n"
+		"A stock distribution kernel needs no special command line: it finds its CPUs, devices, "
+		"power-off and reset by ACPI, and its time by kvmclock.\n"
+		"\n"
+		"SIGTERM, SIGINT and SIGHUP end the guest at once.",
+	.examples =
+		"pvkit-shim --kernel /boot/vmlinuz --initrd /boot/initrd.img --append 'console=ttyS0 "
+		"root=/dev/vda1' \\\n    --memory 2G --cpus 2 --disk disk.img --net link=user\n"
+		"pvkit-shim --kernel vmlinux --initrd initrd --disk path=disk.img,cache=direct,num-queues=4 "
+		"\\\n    --disk vhost-user=/tmp/other.sock --console file:guest.log",
+	.exit_status = "0\tthe guest switched itself off\n"
+		       "1\tthe guest could not be started, or KVM could not go on with it; a line on "
+		       "standard error says why\n"
+		       "2\tbad command line\n"
+		       "3\tthe guest asked for a reset, under --on-reboot exit\n"
+		       "4\tthe guest's kernel panicked, and told so by pvpanic\n"
+		       "5\tended at the terminal, by Ctrl-A x\n"
+		       "128+N\tended by signal N",
+	.options = shim_options,
+};
+
+static void refuse(const char *what, const char *why)
+{
+	log_error("%s: %s; see --help", what, why);
+	exit(EXIT_USAGE);
+}
+
+static void check_bus(const char *what, unsigned int bus, unsigned int mode)
+{
+	if (bus == BUS_PV)
+		refuse(what, "bus=pv is not in this version yet, use bus=virtio");
+}
+
+static void check_queue_size(const char *what, uint64_t size)
+{
+	if (size & (size - 1))
+		refuse(what, "queue-size must be a power of two");
+}
+
+static void check_disk(struct shim_disk *disk, unsigned int number, unsigned int mode)
+{
+	bool null = !strcmp(engine_names[disk->engine_choice], "null");
+	char what[32];
+
+	snprintf(what, sizeof(what), "--disk (number %u)", number);
+	check_bus(what, disk->bus, mode);
+	check_queue_size(what, disk->queue_size);
+	if (!!disk->path + !!disk->vhost_user + null != 1)
+		refuse(what, "expected one of path=, vhost-user= and engine=null");
+	if (null != !!disk->size)
+		refuse(what, "size= and engine=null belong together");
+	if (disk->vhost_user && (disk->engine_choice || disk->cache_choice || disk->serial || disk->read_only))
+		refuse(what, "engine, cache, serial and readonly are up to the back-end behind vhost-user=");
+	disk->engine = disk->engine_choice ? engine_names[disk->engine_choice] : NULL;
+	disk->cache = disk->cache_choice ? cache_names[disk->cache_choice] : NULL;
+}
+
+static void check_net(const struct shim_net *net, unsigned int number, unsigned int mode)
+{
+	char what[32];
+
+	snprintf(what, sizeof(what), "--net (number %u)", number);
+	check_bus(what, net->bus, mode);
+	check_queue_size(what, net->queue_size);
+	if (!!net->link + !!net->vhost_user != 1)
+		refuse(what, "expected one of link= and vhost-user=");
+}
+
+static void check(struct shim_config *config)
+{
+	if (config->mode == MODE_PV)
+		refuse("--mode pv", "paravirtual devices are not in this version yet, use --mode hvm");
+	if (config->memory % MIB)
+		refuse("--memory", "the size must be a multiple of 1M");
+	if (config->disks_count + config->nets_count > CONFIG_DEVICES_MAX)
+		refuse("--disk and --net", "together they are more than 24 devices");
+	for (unsigned int i = 0; i < config->disks_count; i++)
+		check_disk(&config->disks[i], i + 1, config->mode);
+	for (unsigned int i = 0; i < config->nets_count; i++)
+		check_net(&config->nets[i], i + 1, config->mode);
+}
+
+void config_parse(struct shim_config *config, int argc, char **argv)
+{
+	*config = (struct shim_config){
+		.append = DEFAULT_COMMAND,
+		.console = "stdio",
+		.memory = DEFAULT_MEMORY,
+		.cpus = 1,
+	};
+	option_parse(&shim_program, argc, argv, config);
+	log_open(shim_program.name, config->verbose);
+	check(config);
+}

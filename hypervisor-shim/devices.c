@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+#include <errno.h>
+#include <linux/virtio_ids.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/socket.h"
+#include "hypervisor-shim/daemons.h"
+#include "hypervisor-shim/devices.h"
+#include "hypervisor-shim/hvm/virtio_pci.h"
+
+/* The arguments of one daemon: "--name=value" texts of its own. */
+struct arguments {
+	const char *list[DAEMONS_ARGUMENTS_MAX + 1];
+	unsigned int count;
+	char text[8192];
+	size_t used;
+	bool full;
+};
+
+static void __attribute__((format(printf, 2, 3)))
+add_argument(struct arguments *arguments, const char *format, ...)
+{
+	size_t room = sizeof(arguments->text) - arguments->used;
+	char *at = arguments->text + arguments->used;
+	va_list values;
+	int length;
+
+	va_start(values, format);
+	length = vsnprintf(at, room, format, values);
+	va_end(values);
+	if (length < 0 || (size_t)length >= room || arguments->count == DAEMONS_ARGUMENTS_MAX) {
+		arguments->full = true;
+		return;
+	}
+	arguments->used += (size_t)length + 1;
+	arguments->list[arguments->count++] = at;
+}
+
+static int start(const char *program, const char *device, struct arguments *arguments)
+{
+	if (arguments->full) {
+		log_error("%s: the options for %s are too long", device, program);
+		return -E2BIG;
+	}
+	return daemons_start(program, device, arguments->list);
+}
+
+static int connect_to(const char *device, const char *path)
+{
+	int fd = socket_connect(path, SOCK_STREAM);
+
+	if (fd < 0)
+		log_error("%s: cannot connect to %s: %s; start the back-end first, listening there",
+			  device, path, strerror(-fd));
+	return fd;
+}
+
+static int start_blkd(const struct shim_disk *disk, const char *device, bool verbose)
+{
+	struct arguments a = {0};
+
+	add_argument(&a, "--fd=%d", DAEMON_SOCKET);
+	if (disk->path)
+		add_argument(&a, "--blk-file=%s", disk->path);
+	else
+		add_argument(&a, "--null-size=%llu", (unsigned long long)disk->size);
+	if (disk->engine)
+		add_argument(&a, "--engine=%s", disk->engine);
+	if (disk->cache)
+		add_argument(&a, "--cache=%s", disk->cache);
+	if (disk->serial)
+		add_argument(&a, "--serial=%s", disk->serial);
+	if (disk->read_only)
+		add_argument(&a, "--read-only");
+	add_argument(&a, "--num-queues=%llu", (unsigned long long)disk->queues);
+	if (verbose)
+		add_argument(&a, "--verbose");
+	return start("pvkit-blkd", device, &a);
+}
+
+static int start_netd(const struct shim_net *net, const char *device, bool verbose)
+{
+	const uint8_t *mac = net->mac;
+	struct arguments a = {0};
+
+	add_argument(&a, "--fd=%d", DAEMON_SOCKET);
+	add_argument(&a, "--link=%s", net->link);
+	if (net->has_mac)
+		add_argument(&a, "--mac=%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
+			     mac[3], mac[4], mac[5]);
+	if (net->mtu)
+		add_argument(&a, "--mtu=%llu", (unsigned long long)net->mtu);
+	add_argument(&a, "--queue-pairs=%llu", (unsigned long long)net->queue_pairs);
+	if (verbose)
+		add_argument(&a, "--verbose");
+	return start("pvkit-netd", device, &a);
+}
+
+static int add_disk(const struct shim_config *config, unsigned int number)
+{
+	/* For messages as long as the process lives. */
+	static char names[CONFIG_DEVICES_MAX][16];
+	struct shim_disk disk = config->disks[number];
+	struct virtio_pci_options options = {.packed = disk.packed};
+	char *name = names[number];
+	int fd;
+
+	snprintf(name, sizeof(names[number]), "disk %u", number + 1);
+	if (!disk.queues)
+		disk.queues = config->cpus;
+	fd = disk.vhost_user ? connect_to(name, disk.vhost_user)
+			     : start_blkd(&disk, name, config->verbose);
+	if (fd < 0)
+		return fd;
+	options.name = name;
+	options.queues = (uint16_t)disk.queues;
+	options.queue_size = (uint16_t)disk.queue_size;
+	return virtio_pci_add(VIRTIO_ID_BLOCK, fd, &options);
+}
+
+static int add_net(const struct shim_config *config, unsigned int number)
+{
+	static char names[CONFIG_DEVICES_MAX][16];
+	struct shim_net net = config->nets[number];
+	struct virtio_pci_options options = {.packed = net.packed};
+	char *name = names[number];
+	int fd;
+
+	snprintf(name, sizeof(names[number]), "net %u", number + 1);
+	if (!net.queue_pairs)
+		net.queue_pairs = 1;
+	fd = net.vhost_user ? connect_to(name, net.vhost_user)
+			    : start_netd(&net, name, config->verbose);
+	if (fd < 0)
+		return fd;
+	options.name = name;
+	options.queues = (uint16_t)net.queue_pairs;
+	options.queue_size = (uint16_t)net.queue_size;
+	options.mtu = (uint16_t)net.mtu;
+	options.has_mac = net.has_mac;
+	memcpy(options.mac, net.mac, sizeof(options.mac));
+	return virtio_pci_add(VIRTIO_ID_NET, fd, &options);
+}
+
+static int check_path(const char *what, unsigned int number, const char *path, int mode)
+{
+	int result;
+
+	if (!path || access(path, mode) == 0)
+		return 0;
+	result = -errno;
+	log_errno("%s %u: cannot use %s; see --%s", what, number + 1, path, what);
+	return result;
+}
+
+int devices_check(const struct shim_config *config)
+{
+	int result = 0;
+
+	for (unsigned int i = 0; !result && i < config->disks_count; i++) {
+		const struct shim_disk *disk = &config->disks[i];
+
+		result = check_path("disk", i, disk->path, disk->read_only ? R_OK : R_OK | W_OK);
+		if (!result)
+			result = check_path("disk", i, disk->vhost_user, R_OK | W_OK);
+	}
+	for (unsigned int i = 0; !result && i < config->nets_count; i++)
+		result = check_path("net", i, config->nets[i].vhost_user, R_OK | W_OK);
+	return result;
+}
+
+int devices_add(const struct shim_config *config)
+{
+	int result = 0;
+
+	for (unsigned int i = 0; !result && i < config->disks_count; i++)
+		result = add_disk(config, i);
+	for (unsigned int i = 0; !result && i < config->nets_count; i++)
+		result = add_net(config, i);
+	return result;
+}
