@@ -117,9 +117,16 @@ bool split_device_should_interrupt(struct virtqueue_device *vq)
 
 void split_device_kicks_disable(struct virtqueue_device *vq)
 {
-	/* With event indices the one that was passed last stays behind, which asks for nothing. */
+	__virtio16 *event = split_avail_event(&vq->areas);
+
+	/*
+	 * With event indices one that was passed asks for nothing. One that was not passed, because
+	 * something else than a kick ended the sleep, is put behind, or the next buffer would kick.
+	 */
 	if (!vq->event_idx)
 		order_store_relaxed(&split_used(&vq->areas)->flags, VRING_USED_F_NO_NOTIFY);
+	else if (order_load_relaxed(event) == vq->next_avail)
+		order_store_relaxed(event, vq->next_avail - 1);
 }
 
 bool split_device_kicks_enable(struct virtqueue_device *vq)

@@ -285,6 +285,22 @@ static void test_flags_suppress(void **state)
 	assert_int_equal(used->flags, 0);
 }
 
+/* A device that was woken by something else than a kick needs none for the next buffer. */
+static void test_event_index_is_taken_back(void **state)
+{
+	struct fixture *fx = *state;
+
+	fixture_start(fx, VIRTQUEUE_F_EVENT_IDX, SIZE, 65535);
+	assert_false(virtqueue_kicks_enable(&fx->device));
+	virtqueue_kicks_disable(&fx->device);
+	fixture_add_publish(fx, &tokens[0]);
+	assert_false(virtqueue_should_kick(&fx->driver));
+	assert_int_equal(virtqueue_pop(&fx->device, &fx->chain), VIRTQUEUE_FOUND);
+	assert_false(virtqueue_kicks_enable(&fx->device));
+	fixture_add_publish(fx, &tokens[1]);
+	assert_true(virtqueue_should_kick(&fx->driver));
+}
+
 /* In order the device may write one used entry for a run, at the run's first place. */
 static void test_in_order_run(void **state)
 {
@@ -382,6 +398,7 @@ int main(void)
 		fixture_test(test_new_owner_interrupts_once),
 		fixture_test(test_no_wakeup_lost_at_the_wrap),
 		fixture_test(test_flags_suppress),
+		fixture_test(test_event_index_is_taken_back),
 		fixture_test(test_in_order_run),
 		fixture_test(test_in_order_run_too_long),
 		fixture_test(test_driver_fills_the_ring_exactly),
