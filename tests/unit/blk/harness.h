@@ -29,7 +29,7 @@
 #include "ring/virtqueue.h"
 
 #define MEMORY_BASE   0x100000ULL
-#define MEMORY_BYTES  (8ULL << 20) /* in two regions that touch: no buffer may span both */
+#define MEMORY_BYTES  (8ULL << 20) /* in two regions that adjoin */
 #define MEMORY_REGION (MEMORY_BYTES / 2)
 #define RING_BYTES    0x20000 /* in front of the first region, for the ring's areas */
 #define WAIT_MS       10000
