@@ -72,6 +72,25 @@ static bool back_ring_areas(struct vhost_user *vu, const struct vhost_user_vring
 }
 
 /*
+ * A front-end that knows nothing of packed rings (user-mode Linux) begins every ring at 0, which for
+ * a packed one says slot 0 of a lap with wrap counter 0, and means 1. The ring tells which: before a
+ * lap with counter 0 lies one with counter 1, in which at least one descriptor was marked used, and
+ * no later write before slot 0 is taken clears all such marks.
+ */
+static bool never_used(const struct virtqueue_areas *areas)
+{
+	const struct vring_packed_desc *slot = areas->descriptors;
+	unsigned int i;
+
+	for (i = 0; i < areas->size; i++) {
+		if (__atomic_load_n(&slot[i].flags, __ATOMIC_RELAXED) &
+		    1 << VRING_PACKED_DESC_F_USED)
+			return false;
+	}
+	return true;
+}
+
+/*
  * Where the device side begins. SET_VRING_BASE says for a split ring only where the available side
  * stands; the used side is what the ring itself shows.
  */
@@ -86,6 +105,8 @@ static int back_ring_place(struct vhost_user *vu, struct back_ring *ring,
 			return vhost_user_fault(vu, "ring %u begins at slot %#x/%#x of %u",
 						ring->queue.index, ring->position.avail,
 						ring->position.used, ring->size);
+		if (!ring->position.avail && !ring->position.used && never_used(areas))
+			ring->position.avail = ring->position.used = PACKED_START;
 	} else if (!ring->used_known) {
 		ring->position.used = __atomic_load_n(&used->idx, __ATOMIC_ACQUIRE);
 	}

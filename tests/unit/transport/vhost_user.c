@@ -433,6 +433,49 @@ static void test_bare_protocol(void **state)
 	back_close(&back);
 }
 
+/*
+ * A front-end that starts packed rings at 0 as if they were split ones: a fresh ring begins at its
+ * first lap all the same, and a place in a second lap is still one.
+ */
+static void test_packed_ring_from_zero(void **state)
+{
+	struct vhost_user_front front;
+	struct virtqueue_position position = {0, 0};
+	struct guest_queue q;
+	struct back back;
+	struct guest guest;
+	unsigned int i;
+
+	back_open(&back, 1, -1);
+	guest_open(&guest);
+	front_connect(&front, back.path[0]);
+	front_setup(&front, &guest, format_packed);
+	queue_open(&q, &guest, 0, format_packed);
+	for (i = 0; i < RING_SIZE / 2; i++)
+		queue_lend(&q); /* two slots each: the ring is full before it starts */
+	virtqueue_driver_publish(&q.driver);
+	front_start(&front, &q, position);
+	for (i = 0; i < RING_SIZE / 2; i++)
+		queue_expect(&q);
+	assert_int_equal(vhost_user_front_stop_ring(&front, 0, &position), 0);
+	assert_int_equal(position.avail, 0);
+	assert_int_equal(position.used, 0);
+	for (i = 0; i < RING_SIZE / 2; i++)
+		queue_lend(&q);
+	virtqueue_driver_publish(&q.driver);
+	front_start(&front, &q, position);
+	for (i = 0; i < RING_SIZE / 2; i++)
+		queue_expect(&q);
+	assert_int_equal(vhost_user_front_stop_ring(&front, 0, &position), 0);
+	assert_int_equal(position.avail, 0x8000);
+	front_start(&front, &q, position);
+	queue_echo(&q, 50);
+	vhost_user_front_close(&front);
+	queue_close(&q);
+	guest_close(&guest);
+	back_close(&back);
+}
+
 /* --fd: one connection, whose orderly end is the end of the program. */
 static void test_inherited_connection(void **state)
 {
@@ -498,6 +541,7 @@ int main(void)
 		cmocka_unit_test(test_status),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_bare_protocol),
+		cmocka_unit_test(test_packed_ring_from_zero),
 		cmocka_unit_test(test_inherited_connection),
 		cmocka_unit_test(test_cannot_open),
 	};
