@@ -5,7 +5,9 @@
 
 ROWS ?=
 
-bench: $(B)/pvkit-blkd $(B)/pvkit-netd $(B)/pvkit-load
-	bench/run $(ROWS)
+bench:
+	@packaging/deps build check
+	@$(MAKE) --no-print-directory $(addprefix $(B)/,pvkit-blkd pvkit-netd pvkit-load)
+	@bench/run $(ROWS)
 
 .PHONY: bench

@@ -136,7 +136,7 @@ sub peers {
 sub measure {
 	my ($host, $store, $load, $targets) = @_;
 	my ($path, @notes, @contenders);
-	$path = $host->file($store->{folder}, $host->{quick} ? 512 : 1024) if $store->{folder};
+	$path = $host->file($store->{folder}, $host->{quick} ? 256 : 1024) if $store->{folder};
 	$host->warm($path) if $store->{warm};
 	my (undef, @load) = @$load;
 	my @arguments = (@load, "--runtime=$host->{seconds}", '--ramp=0.3');

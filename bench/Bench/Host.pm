@@ -124,7 +124,7 @@ sub have {
 	return scalar grep { -x "$_/$program" } split(/:/, $ENV{PATH}), '/usr/sbin', '/sbin';
 }
 
-# What stands before each measured program, such as "chrt -f 1" where others use the machine too.
+# What stands before each measured program, such as "chrt -r 1" where others use the machine too.
 sub prefix {
 	return split ' ', $ENV{BENCH_PREFIX} // '';
 }

@@ -9,7 +9,7 @@ use strict;
 use warnings;
 
 use JSON::PP;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep);
 
 use Bench::Load;
 
@@ -78,27 +78,22 @@ sub received {
 	return interface($namespace, $name)->{stats64}{rx}{packets} // die "interface $name is gone\n";
 }
 
-# Frames a second that reach the interface, in the middle of a run.
+# Frames a second that reach the interface, over a whole run: whoever samples in the middle of it would
+# have to be on time, on a machine whose CPUs are all taken.
 sub rate {
 	my ($host, $contender, @arguments) = @_;
-	my @command = ($host->prefix, Bench::Load::command($host, $contender, @arguments));
 	my $namespace = $host->namespace;
-	open(my $out, '-|', @command) // die "build/pvkit-load: $!\n";
-	sleep 0.4;
-	my ($first, $start) = (received($namespace, $contender->{interface}), time);
-	sleep $host->{seconds};
-	my ($last, $end) = (received($namespace, $contender->{interface}), time);
-	my $text = do { local $/; <$out> };
-	close $out or die "pvkit-load failed against $contender->{label}\n";
-	my $result = decode_json($text);
-	$result->{delivered} = ($last - $first) / ($end - $start);
+	my $before = received($namespace, $contender->{interface});
+	my $result = Bench::Load::run($host, $contender, @arguments);
+	my $after = received($namespace, $contender->{interface});
+	$result->{delivered} = ($after - $before) / $result->{seconds};
 	return $result;
 }
 
 sub arguments {
 	my ($host, $size) = @_;
 	return ('--device=net-tx', "--block-size=$size", '--depth=256', '--indirect=off',
-		'--runtime=' . ($host->{seconds} + 1), '--timeout=5');
+		"--runtime=$host->{seconds}", '--timeout=5');
 }
 
 sub measure {

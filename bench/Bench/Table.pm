@@ -7,11 +7,11 @@ use warnings;
 
 use JSON::PP;
 
-my $FORMAT = "%-50s %-25s %-12s %-25s %7s %7s  %s\n";
+my $FORMAT = "%-60s %-25s %-12s %-25s %6s %8s  %s\n";
 
 my %units = (
 	iops => '',
-	requests_per_cpu_second => ', IOPS per CPU-second',
+	requests_per_cpu_second => ', IOPS/CPU-s',
 	frames => '',
 	cpu => '',
 );
@@ -57,7 +57,7 @@ sub add {
 	my $title = $row->{title};
 	if ($line->{skipped}) {
 		$self->{skipped}++;
-		printf "%-50s NOT MEASURED: %s\n", $title, $line->{skipped};
+		printf "%-60s NOT MEASURED: %s\n", $title, $line->{skipped};
 	} else {
 		$title .= $units{ $line->{metric} };
 		$line->{verdict} = verdict($line);
