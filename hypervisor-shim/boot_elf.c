@@ -128,17 +128,6 @@ static int read_segment(const struct boot_file *kernel, const struct elf_head *h
 	return 0;
 }
 
-/* Whether it lies in the file whole, and in memory where nothing else of the boot lies. */
-static bool segment_sane(const struct boot_file *kernel, const struct segment *s)
-{
-	if (s->offset > kernel->size || s->file_size > kernel->size - s->offset)
-		return false;
-	if (s->type != PT_LOAD || !s->memory_size)
-		return true;
-	return s->file_size <= s->memory_size && s->address >= BOOT_KERNEL_MIN &&
-	       s->address < VM_PCI_HOLE_START && s->memory_size <= VM_PCI_HOLE_START - s->address;
-}
-
 static int read_segments(const struct boot_file *kernel, struct elf *elf)
 {
 	struct elf_head head;
@@ -150,19 +139,42 @@ static int read_segments(const struct boot_file *kernel, struct elf *elf)
 	    head.header_size != (head.is_64bit ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr)))
 		return refuse(kernel, "has no program headers that make sense");
 	elf->count = head.header_count;
-	elf->end = 0;
 	for (unsigned int i = 0; i < elf->count; i++) {
 		struct segment *s = &elf->segments[i];
 
-		if (read_segment(kernel, &head, i, s) < 0)
+		if (read_segment(kernel, &head, i, s) < 0 || s->offset > kernel->size ||
+		    s->file_size > kernel->size - s->offset)
 			return refuse(kernel, "is cut short");
-		if (!segment_sane(kernel, s))
-			return refuse(kernel, "has a segment outside the file, or below 1 MiB or above "
-					      "3 GiB of memory");
-		if (s->type == PT_LOAD && s->memory_size && s->address + s->memory_size > elf->end)
+	}
+	return 0;
+}
+
+static bool is_loaded(const struct segment *s)
+{
+	return s->type == PT_LOAD && s->memory_size;
+}
+
+/* In memory where nothing else of the boot lies. */
+static bool placement_sane(const struct segment *s)
+{
+	return s->file_size <= s->memory_size && s->address >= BOOT_KERNEL_MIN &&
+	       s->address < VM_PCI_HOLE_START && s->memory_size <= VM_PCI_HOLE_START - s->address;
+}
+
+static int check_placement(const struct boot_file *kernel, struct elf *elf)
+{
+	elf->end = 0;
+	for (unsigned int i = 0; i < elf->count; i++) {
+		const struct segment *s = &elf->segments[i];
+
+		if (!is_loaded(s))
+			continue;
+		if (!placement_sane(s))
+			return refuse(kernel, "has a segment that is not between 1 MiB and 3 GiB of memory");
+		if (s->address + s->memory_size > elf->end)
 			elf->end = s->address + s->memory_size;
 	}
-	return elf->end ? 0 : refuse(kernel, "has nothing to load");
+	return 0;
 }
 
 static uint64_t padded(uint32_t size)
@@ -217,7 +229,7 @@ static bool entry_loaded(const struct elf *elf)
 	for (unsigned int i = 0; i < elf->count; i++) {
 		const struct segment *s = &elf->segments[i];
 
-		if (s->type == PT_LOAD && elf->entry >= s->address &&
+		if (is_loaded(s) && elf->entry >= s->address &&
 		    elf->entry - s->address < s->file_size)
 			return true;
 	}
@@ -235,9 +247,10 @@ static int parse(const struct boot_file *kernel, struct elf *elf)
 		found = note_segment_entry(kernel, &elf->segments[i], &elf->entry);
 	if (!found)
 		return refuse(kernel, "has no PVH entry point (no ELF note XEN_ELFNOTE_PHYS32_ENTRY)");
-	if (!entry_loaded(elf))
-		return refuse(kernel, "has its PVH entry point outside its segments");
-	return 0;
+	result = check_placement(kernel, elf);
+	if (!result && !entry_loaded(elf))
+		result = refuse(kernel, "has its PVH entry point outside its segments");
+	return result;
 }
 
 static int check(const struct boot_images *images)
@@ -259,7 +272,7 @@ static int load_segments(const struct boot_file *kernel, const struct elf *elf)
 		int result = 0;
 
 		/* What the file does not fill reads zero already. */
-		if (s->type == PT_LOAD && s->file_size)
+		if (is_loaded(s) && s->file_size)
 			result = boot_read_to_guest(kernel, s->offset, s->address, s->file_size);
 		if (result < 0)
 			return result;

@@ -79,7 +79,6 @@ static void find_program(const char *program, char path[PATH_MAX])
 /* Between fork and exec: only what is safe there. */
 static void become(const char *path, char *const *argv, int fd, pid_t parent)
 {
-	static const char failed[] = "pvkit-shim: cannot execute ";
 	int null = open("/dev/null", O_RDWR);
 	sigset_t none;
 
@@ -96,10 +95,7 @@ static void become(const char *path, char *const *argv, int fd, pid_t parent)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execvp(path, argv);
-	(void)!write(STDERR_FILENO, failed, sizeof(failed) - 1);
-	(void)!write(STDERR_FILENO, path, strlen(path));
-	(void)!write(STDERR_FILENO, "\n", 1);
-	_exit(CANNOT_EXECUTE);
+	_exit(CANNOT_EXECUTE); /* say_end() knows */
 }
 
 static int watch(struct daemon *daemon)

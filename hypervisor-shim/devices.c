@@ -7,11 +7,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "abi/vhost_user.h"
 #include "common/log.h"
 #include "common/socket.h"
 #include "hypervisor-shim/daemons.h"
 #include "hypervisor-shim/devices.h"
 #include "hypervisor-shim/hvm/virtio_pci.h"
+
+/* A daemon has opened its image or link by then, or given up: both take no longer than that. */
+#define ANSWER_TIMEOUT_MS 30000
 
 /* The arguments of one daemon: "--name=value" texts of its own. */
 struct arguments {
@@ -41,13 +45,45 @@ add_argument(struct arguments *arguments, const char *format, ...)
 	arguments->list[arguments->count++] = at;
 }
 
+/*
+ * Whether our daemon serves. One that could not open what it should serve has said so, and ends: then the
+ * connection closes without an answer, and there is nothing to add but which device it was. The
+ * question changes nothing and may be asked again.
+ */
+static int await_answer(const char *program, const char *device, int fd)
+{
+	const struct vhost_user_header question = {VHOST_USER_GET_FEATURES, VHOST_USER_VERSION, 0};
+	struct {
+		struct vhost_user_header header;
+		uint64_t features;
+	} __attribute__((packed)) answer;
+	int result = socket_send(fd, &question, sizeof(question), NULL, 0, ANSWER_TIMEOUT_MS);
+
+	if (!result)
+		result = socket_receive(fd, &answer, sizeof(answer), NULL, NULL, ANSWER_TIMEOUT_MS);
+	if (result == -ETIMEDOUT)
+		log_error("%s: %s does not answer for %d seconds", device, program,
+			  ANSWER_TIMEOUT_MS / 1000);
+	return result;
+}
+
 static int start(const char *program, const char *device, struct arguments *arguments)
 {
+	int fd, result;
+
 	if (arguments->full) {
 		log_error("%s: the options for %s are too long", device, program);
 		return -E2BIG;
 	}
-	return daemons_start(program, device, arguments->list);
+	fd = daemons_start(program, device, arguments->list);
+	if (fd < 0)
+		return fd;
+	result = await_answer(program, device, fd);
+	if (result < 0) {
+		close(fd);
+		return result;
+	}
+	return fd;
 }
 
 static int connect_to(const char *device, const char *path)
