@@ -266,9 +266,7 @@ static int attach_failed(struct tap *tap, const char *name, unsigned int queues,
 	else if (error == E2BIG)
 		log_error("%s: has not %u queues left: use fewer --queue-pairs", name, queues);
 	else if (error == EPERM && kind)
-		log_error("%s: belongs to another user: let root do \"ip tuntap add %s mode tap "
-			  "user $USER%s\"",
-			  name, name, multi);
+		log_error("%s: belongs to another user: run as its owner, or name another tap", name);
 	else if (error == EPERM)
 		log_error("%s: there is no such tap and no right to create one: let root do \"ip "
 			  "tuntap add %s mode tap user $USER%s\", or use --link=user",
