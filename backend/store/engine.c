@@ -25,6 +25,8 @@ static const char *hint(enum store_engine_kind kind, int error)
 		return "see /proc/sys/kernel/io_uring_disabled and the container's seccomp profile";
 	if (kind == STORE_IO_URING && error == ENOMEM)
 		return "raise the limit of locked memory: ulimit -l";
+	if (error == EPERM)
+		return "see the container's seccomp profile";
 	if (kind == STORE_LIBAIO && error == EAGAIN)
 		return "raise /proc/sys/fs/aio-max-nr";
 	return "the kernel is too old or was built without it";

@@ -5,6 +5,12 @@
  */
 #include "tests/unit/blk/harness.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
 #define IMAGE_BYTES (4ULL << 20)
 
 struct setting {
@@ -222,12 +228,66 @@ static void test_null(void **state)
 	harness_close(&h);
 }
 
+/* Refuses system call @number to this process, as a container's filter does. */
+static void forbid(int number)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof(code) / sizeof(*code), code};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		_exit(77);
+}
+
+/* What is chosen in place of io_uring, in a child where the calls are forbidden one by one. */
+static void fall_back_child(void)
+{
+	forbid(__NR_io_uring_setup);
+	if (store_engine_choose(STORE_IO_URING, STORE_CACHE_DIRECT) != &store_engine_libaio)
+		_exit(1);
+	if (store_engine_choose(STORE_IO_URING, STORE_CACHE_WRITEBACK) != &store_engine_threads)
+		_exit(2);
+	forbid(__NR_io_setup);
+	if (store_engine_choose(STORE_IO_URING, STORE_CACHE_DIRECT) != &store_engine_threads)
+		_exit(3);
+	_exit(0);
+}
+
 static void test_fall_back(void **state)
 {
+	int status;
+	pid_t child = fork();
+
+	if (!child)
+		fall_back_child();
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip(); /* no filters here */
+	assert_int_equal(WEXITSTATUS(status), 0);
 	assert_ptr_equal(store_engine_choose(STORE_NULL, STORE_CACHE_DIRECT), &store_engine_null);
-	assert_ptr_equal(store_engine_choose(STORE_THREADS, STORE_CACHE_WRITEBACK),
-			 &store_engine_threads);
-	assert_non_null(store_engine_choose(STORE_IO_URING, STORE_CACHE_WRITEBACK));
+}
+
+/* The whole device once more, with guest memory registered where the limits allow that. */
+static void test_registered_memory(void **state)
+{
+	struct harness h = {0};
+
+	if (store_engine_io_uring.probe())
+		skip();
+	make_file(h.path, sizeof(h.path), IMAGE_BYTES);
+	h.register_memory = true;
+	harness_open(&h, open_file(h.path, false, STORE_CACHE_DIRECT, 0), &store_engine_io_uring,
+		     F_BLK, 256);
+	exercise_data(&h);
+	exercise_depth(&h);
+	harness_close(&h);
+	unlink(h.path);
 }
 
 int main(void)
@@ -235,7 +295,7 @@ int main(void)
 	enum {
 		COUNT = sizeof(settings) / sizeof(*settings)
 	};
-	struct CMUnitTest tests[COUNT + 2];
+	struct CMUnitTest tests[COUNT + 3];
 	static char names[COUNT][64];
 	unsigned int i;
 
@@ -251,5 +311,6 @@ int main(void)
 	}
 	tests[COUNT] = (struct CMUnitTest)cmocka_unit_test(test_null);
 	tests[COUNT + 1] = (struct CMUnitTest)cmocka_unit_test(test_fall_back);
+	tests[COUNT + 2] = (struct CMUnitTest)cmocka_unit_test(test_registered_memory);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,7 +48,7 @@ struct harness {
 	struct stats_page *stats;
 	struct virtio_blk *blk;
 	struct backend_device *device;
-	bool running;
+	bool running, register_memory;
 	char path[64];
 };
 
@@ -128,6 +128,7 @@ static inline void harness_open(struct harness *h, struct store_image *image,
 		.queues = 2,
 		.queue_size = VIRTQUEUE_SIZE_MAX,
 		.poll_us = -1,
+		.register_memory = h->register_memory,
 	};
 	struct virtqueue_position position = {0, 0};
 
