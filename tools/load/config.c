@@ -41,6 +41,11 @@ static int parse_ramp(void *config, const char *value, char *reason, size_t size
 	return parse_seconds(&((struct load_config *)config)->ramp, value, reason, size);
 }
 
+static int parse_linger(void *config, const char *value, char *reason, size_t size)
+{
+	return parse_seconds(&((struct load_config *)config)->linger, value, reason, size);
+}
+
 /* "0", "0,2", "1-3": queue i runs on the i-th of them, beginning anew where they end. */
 static int parse_cpus(void *configuration, const char *value, char *reason, size_t size)
 {
@@ -197,6 +202,12 @@ static const struct option_spec options[] = {
 	 .kind = OPTION_NUMBER,
 	 .offset = FIELD(count),
 	 .help = "Run for so many requests instead of a time."},
+	{.name = "linger",
+	 .kind = OPTION_CALL,
+	 .argument = "SECONDS",
+	 .call = parse_linger,
+	 .help = "Stay connected without any load for so long afterwards. With --backend-pid that "
+		 "shows what an idle device costs."},
 	{.name = "timeout",
 	 .kind = OPTION_NUMBER,
 	 .offset = FIELD(timeout),

@@ -43,7 +43,7 @@ struct load_config {
 	uint64_t count; /* requests in all; 0: by time */
 	uint64_t timeout;
 	uint64_t backend_pid, seed;
-	double runtime, ramp; /* seconds */
+	double runtime, ramp, linger; /* seconds */
 	unsigned int cpus[LOAD_QUEUES_MAX], cpu_count;
 	bool verify, json;
 };

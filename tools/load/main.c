@@ -124,6 +124,26 @@ static bool run(struct load_front *front, struct worker *workers, struct report 
 	return alive;
 }
 
+/* Half a second passes first, in which a back-end may end its polling. */
+static bool linger(const struct load_front *front, struct report *report)
+{
+	const struct load_config *config = front->config;
+	uint64_t start = load_now_ns() + NS_PER_SECOND / 2;
+	double before;
+
+	report->idle_share = -1;
+	if (!(config->linger > 0))
+		return true;
+	if (!wait_until(front, start))
+		return false;
+	before = cpu_seconds(config->backend_pid);
+	if (!wait_until(front, start + (uint64_t)(config->linger * 1e9)))
+		return false;
+	if (config->backend_pid)
+		report->idle_share = (cpu_seconds(config->backend_pid) - before) / config->linger;
+	return true;
+}
+
 static struct worker *open_workers(struct load_front *front, struct window *window)
 {
 	struct worker *workers = calloc(front->config->queues, sizeof(*workers));
@@ -177,7 +197,7 @@ int main(int argc, char **argv)
 	workers = open_workers(&front, &window);
 	load_front_start(&front);
 
-	alive = run(&front, workers, &report);
+	alive = run(&front, workers, &report) && linger(&front, &report);
 	if (alive)
 		load_front_stop(&front);
 	else

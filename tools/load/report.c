@@ -88,6 +88,8 @@ static void print_json(const struct report *report)
 	if (report->backend_seconds >= 0)
 		printf(",\"backend_cpu_seconds\":%.6f,\"requests_per_cpu_second\":%.1f",
 		       report->backend_seconds, per_cpu_second(report));
+	if (report->idle_share >= 0)
+		printf(",\"backend_idle_cpu_share\":%.6f", report->idle_share);
 	printf("}\n");
 }
 
@@ -111,6 +113,8 @@ static void print_text(const struct report *report)
 		printf("; back-end: %.3f CPU seconds, %.0f requests for each",
 		       report->backend_seconds, per_cpu_second(report));
 	printf("\n");
+	if (report->idle_share >= 0)
+		printf("idle, the back-end took %.3f %% of a CPU\n", report->idle_share * 100);
 	if (config->verify)
 		printf("verified: %llu failed requests, %llu wrong blocks\n",
 		       (unsigned long long)total->errors, (unsigned long long)total->mismatches);

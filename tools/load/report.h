@@ -10,6 +10,7 @@ struct report {
 	uint64_t features;
 	double seconds;
 	double backend_seconds; /* CPU time; negative: not measured */
+	double idle_share; /* of a CPU, in the time of --linger; negative: not measured */
 	uint64_t kicks, wakeups;
 	struct worker_result total;
 };
