@@ -211,6 +211,43 @@ static void test_memory_changes_under_load(void **state)
 	back_close(&back);
 }
 
+/* A completion that was signalled to the descriptor of before is signalled to the next one too. */
+static void test_call_replaced_after_completion(void **state)
+{
+	struct vhost_user_front front;
+	struct guest_queue q;
+	struct back back;
+	struct guest guest;
+	int masked = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct pollfd wait = {masked, POLLIN, 0};
+	eventfd_t value;
+
+	back_open(&back, 1, -1);
+	guest_open(&guest);
+	front_connect(&front, back.path[0]);
+	front_setup(&front, &guest, format_split);
+	queue_open(&q, &guest, 0, format_split);
+	front_start(&front, &q, queue_begin(&q));
+	queue_echo(&q, 3);
+	assert_int_equal(vhost_user_front_set_call(&front, 0, masked), 0);
+	eventfd_read(masked, &value);
+	eventfd_read(q.call, &value);
+	virtqueue_interrupts_enable(&q.driver);
+	queue_lend(&q);
+	virtqueue_driver_publish(&q.driver);
+	queue_kick(&q);
+	assert_int_equal(poll(&wait, 1, 5000), 1);
+	assert_int_equal(vhost_user_front_set_call(&front, 0, q.call), 0);
+	wait.fd = q.call;
+	assert_int_equal(poll(&wait, 1, 0), 1);
+	queue_expect(&q);
+	vhost_user_front_close(&front);
+	close(masked);
+	queue_close(&q);
+	guest_close(&guest);
+	back_close(&back);
+}
+
 /* What QEMU does when the guest masks a vector: two call descriptors change places under load. */
 static void test_call_replaced_under_load(void **state)
 {
@@ -534,6 +571,7 @@ int main(void)
 		cmocka_unit_test(test_reconnect_split),
 		cmocka_unit_test(test_reconnect_packed),
 		cmocka_unit_test(test_memory_changes_under_load),
+		cmocka_unit_test(test_call_replaced_after_completion),
 		cmocka_unit_test(test_call_replaced_under_load),
 		cmocka_unit_test(test_enable_under_load),
 		cmocka_unit_test(test_config),
