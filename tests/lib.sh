@@ -137,6 +137,10 @@ stop() {
 	return $status
 }
 
+# Limits of time are for a machine that does nothing else; a busy one gets this many times as long. They matter
+# only to what hangs.
+patience=${PVKIT_PATIENCE:-4}
+
 # reap NAME SECONDS: the exit status of what ends by itself; 124 and a kill for what does not.
 reap() {
 	local pid=${pid_of[$1]} status=0
@@ -151,7 +155,7 @@ reap() {
 }
 
 end_within() { # SECONDS PID; a zombie has ended
-	local deadline=$((SECONDS + $1)) state
+	local deadline=$((SECONDS + $1 * patience)) state
 	while state=$(sed 's/.*) \(.\).*/\1/' "/proc/$2/stat" 2>/dev/null) && [ "$state" != Z ]; do
 		[ $SECONDS -lt $deadline ] || return 1
 		sleep 0.05
@@ -160,7 +164,7 @@ end_within() { # SECONDS PID; a zombie has ended
 
 # within SECONDS COMMAND…: tries until the command passes.
 within() {
-	local deadline=$((SECONDS + $1))
+	local deadline=$((SECONDS + $1 * patience))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt $deadline ] || return 1
@@ -188,6 +192,21 @@ says() { # FILE PATTERN
 		tail -n 20 "$1"
 		return 1
 	}
+}
+
+# refuses PATTERN COMMAND…: a bad start costs one line on standard error, that names the thing, and a status other
+# than 0; it leaves no process behind. With lines=2, two lines: a daemon's own, and the shim's, for which device.
+refuses() {
+	local pattern=$1 status=0
+	shift
+	timeout -k 5 $((20 * patience)) "$@" >"$scratch/refused.out" 2>"$scratch/refused.err" </dev/null || status=$?
+	cat "$scratch/refused.out" "$scratch/refused.err"
+	if [ "$status" -eq 0 ] || [ "$status" -ge 124 ]; then
+		echo "the exit status is $status"
+		return 1
+	fi
+	same 'the number of lines' "$(cat "$scratch/refused.out" "$scratch/refused.err" | wc -l)" "${lines:-1}" &&
+		says "$scratch/refused.err" "$pattern" && ! pgrep -l '^pvkit-'
 }
 
 # Adds a tap with the host's address 10.99.N.1/24; N is 0 unless told.
@@ -245,7 +264,7 @@ step_passed() {
 # Warnings and worse that the guest's kernel logged, without those that say nothing about its devices.
 guest_log() { # NAME
 	console "$1" | sed -n '/^@@ log$/,/^@@ log end$/p' | grep -v '^@@' |
-		grep -vE 'mtrr: your CPUs|MMCONFIG|PCI: Using|Unstable clock|local clock|trace_clock|on the kernel command|TSC|tsc|APIC calibration|SELinux|mmapper_init|ubd device|epollctl|kernel memory protection|Spectre|MDS|retbleed|RETBleed|mitigation|Mitigation|microcode|Retpoline|x86/cpu|hypfs|amd_pstate|amd_pmu|PMU|perfctr'
+		grep -vE 'mtrr: your CPUs|MMCONFIG|PCI: Using|Unstable clock|local clock|trace_clock|on the kernel command|TSC|tsc|APIC calibration|SELinux|mmapper_init|ubd device|epollctl|kernel memory protection|Spectre|MDS|retbleed|RETBleed|mitigation|Mitigation|microcode|Retpoline|x86/cpu|hypfs|hrtimer: interrupt took|clocksource: (Long readout|timekeeping watchdog)|amd_pstate|amd_pmu|PMU|perfctr'
 }
 
 guest_log_clean() { # NAME

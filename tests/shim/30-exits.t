@@ -12,8 +12,11 @@ mkdir "$TMPDIR"
 truncate -s 64M "$scratch/disk.img"
 add_tap pvkit0 0 2
 
-boot() { # NAME END
-	shim "$1" 6.1 "pvkit.end=$2" --memory 256M --cpus 2 --disk "path=$scratch/disk.img" --net link=tap:pvkit0
+boot() { # NAME END OPTION…
+	local name=$1 end=$2
+	shift 2
+	shim "$name" 6.1 "pvkit.end=$end" --memory 256M --cpus 2 --disk "path=$scratch/disk.img" \
+		--net link=tap:pvkit0 "$@"
 }
 
 nothing_left() {
@@ -30,11 +33,14 @@ nothing_left() {
 boot off poweroff
 ok 'power-off: status 0' status_is 0 reap off 90
 ok 'power-off: nothing is left' within 5 nothing_left
-boot reboot reboot
-ok 'reboot: a status of its own' status_is "$reboot_status" reap reboot 90
-ok 'reboot: nothing is left' within 5 nothing_left
+boot again reboot_once
+ok 'reset: the guest boots again, then powers off' status_is 0 reap again 150
+ok 'reset: it was up twice' same 'number of boots' "$(grep -c '^@@ up' "$scratch/again.log")" 2
+boot reboot reboot --on-reboot exit
+ok 'reset with --on-reboot exit: status 3' status_is 3 reap reboot 90
+ok 'reset: nothing is left' within 5 nothing_left
 boot panic panic
-ok 'panic: a status of its own' status_is "$panic_status" reap panic 90
+ok 'panic: status 4' status_is 4 reap panic 90
 ok 'panic: nothing is left' within 5 nothing_left
 
 for signal in INT TERM KILL; do

@@ -3,20 +3,13 @@
 #
 # pvkit-top on pages made by hand: good ones, those of the dead, and hostile ones.
 set -u
-top=build/pvkit-top
-[ -x $top ] || { echo "1..0 # SKIP $top is not built"; exit 77; }
-dir=$(mktemp -d)
-export PVKIT_STATS_DIR=$dir
-sleep 300 & living=$!
-children=$living
-trap 'kill $children 2>/dev/null; rm -rf "$dir"' EXIT
-trap 'exit 1' INT TERM
+. tests/lib.sh
+start
 
-count=0
-ok() { # STATUS NAME
-	count=$((count + 1))
-	if [ "$1" -eq 0 ]; then echo "ok $count - $2"; else echo "not ok $count - $2"; fi
-}
+top=$BUILD/pvkit-top
+pages=$PVKIT_STATS_DIR
+spawn daemon sleep 600
+living=${pid_of[daemon]}
 
 # make_page FILE PID [KEY=VALUE]...: a page of two queues; queue 1 has done as much as reads= says.
 make_page() {
@@ -41,86 +34,94 @@ make_page() {
 	' "$@"
 }
 
-# json FILTER: the output as decoded by somebody else, through a Perl expression on $j.
+# json EXPRESSION: of Perl on $j, which is the output as a decoder that is not ours reads it.
 json() {
-	$top --json --once | perl -MJSON::PP -0777 -e 'my $j = decode_json(<STDIN>); print do { '"$1"' }'
+	timeout 10 "$top" --json --once |
+		perl -MJSON::PP -0777 -e 'my $j = decode_json(<STDIN>); print do { '"$1"' }'
 }
 
-[ "$($top --json --once)" = '{"daemons":[]}' ]
-ok $? "an empty directory is valid JSON"
+table() { timeout 10 "$top" --once --interval=0.1; }
 
-make_page "$dir/pvkit-blkd.$living" $living
-[ "$(json 'join " ", map { ($_->{program}, $_->{pid} == '$living', scalar @{$_->{queues}}) } @{$j->{daemons}}')" = "pvkit-blkd 1 2" ]
-ok $? "a page is found"
-[ "$(json 'my $q = $j->{daemons}[0]{queues}[1]; join " ", $q->{requests}{read}, map { $q->{$_} } qw(bytes_out errors kicks interrupts interrupts_suppressed polls_hit polls_miss sleeps cpu_ns)')" \
-	= "1000 4096000 0 5 6 7 3 1 2 1000000" ]
-ok $? "counters have the layout of abi/stats.h"
-[ "$(json 'my $q = $j->{daemons}[0]{queues}[1]; join " ", "@{$q->{latency}[0]}", $q->{batch}[2], $q->{latency_p50_ns}')" \
-	= "8192 1000 250 9216" ]
-ok $? "histograms have the layout of abi/stats.h"
+no_escapes() {
+	table >"$scratch/table"
+	! grep -q $'\033' "$scratch/table"
+}
 
-$top --once --interval=0.1 | grep -qE '^  1 +0 '
-ok $? "the table shows the used queue"
-! $top --once --interval=0.1 | grep -q $'\033'
-ok $? "no escape sequence where no terminal is"
+ok 'an empty directory is valid JSON' same JSON "$("$top" --json --once)" '{"daemons":[]}'
+
+make_page "$pages/pvkit-blkd.$living" "$living"
+ok 'a page is found' same 'what was found' \
+	"$(json 'join " ", map { $_->{program}, $_->{pid}, scalar @{$_->{queues}} } @{$j->{daemons}}')" \
+	"pvkit-blkd $living 2"
+ok 'counters have the layout of abi/stats.h' same 'queue 1' \
+	"$(json 'my $q = $j->{daemons}[0]{queues}[1]; join " ", $q->{requests}{read}, map { $q->{$_} }
+		qw(bytes_out errors kicks interrupts interrupts_suppressed polls_hit polls_miss sleeps cpu_ns)')" \
+	'1000 4096000 0 5 6 7 3 1 2 1000000'
+ok 'histograms have the layout of abi/stats.h' same 'queue 1' \
+	"$(json 'my $q = $j->{daemons}[0]{queues}[1];
+		join " ", @{$q->{latency}[0]}, $q->{batch}[2], $q->{latency_p50_ns}')" '8192 1000 250 9216'
+table >"$scratch/table"
+ok 'the table shows the daemon' says "$scratch/table" "^pvkit-blkd $living  a.img"
+ok 'the table shows the queue' says "$scratch/table" '^  1 +0 '
+ok 'no escape sequence where no terminal is' no_escapes
 
 # A page that moves: the rates come from the difference.
-make_page "$dir/pvkit-blkd.$living.new" $living reads=101000
-rates=$( (sleep 0.2; mv "$dir/pvkit-blkd.$living.new" "$dir/pvkit-blkd.$living") &
-	timeout 5 $top --json --interval=0.5 | sed -n '2{p;q}' |
+make_page "$pages/pvkit-blkd.$living.new" "$living" reads=101000
+rates=$( (sleep 0.5 && mv "$pages/pvkit-blkd.$living.new" "$pages/pvkit-blkd.$living") &
+	timeout 10 "$top" --json --interval=2 | sed -n '2{p;q}' |
 	perl -MJSON::PP -e 'my $r = decode_json(<STDIN>)->{daemons}[0]{queues}[1]{rates};
-		print $r->{requests} > 150000 && $r->{requests} < 250000 ? "good" : "bad $r->{requests}",
-			" $r->{batch}"' )
-[ "$rates" = "good 4" ]
-ok $? "rates are taken between readings ($rates)"
+		printf "%.0f %s", $r->{requests} * $r->{seconds}, $r->{batch}')
+ok 'rates are taken between readings' same 'requests and mean batch' "$rates" '100000 4'
 
 # What is no page of a living daemon is passed over.
-(exit 0) & dead=$!
+(exit 0) &
+dead=$!
 wait $dead
-make_page "$dir/pvkit-blkd.$dead" $dead
-make_page "$dir/magic.1" 1 magic=1
-make_page "$dir/version.1" 1 version=2
-make_page "$dir/size.1" 1 size=1336
-make_page "$dir/none.1" 1 queues=0
-make_page "$dir/many.1" 1 queues=4294967295
-make_page "$dir/short.1" 1 cut=2000
-make_page "$dir/header.1" 1 cut=100
-make_page "$dir/other.1" 1 pid=2
-: >"$dir/empty.1"
-mkfifo "$dir/fifo.1"
-mkdir "$dir/folder.1"
-ln -s "$dir/pvkit-blkd.$living" "$dir/link.1"
-ln -s /dev/zero "$dir/zero.1"
-[ "$(timeout 5 $top --json --once | perl -MJSON::PP -0777 -e 'print scalar @{decode_json(<STDIN>)->{daemons}}')" = 1 ]
-ok $? "dead pids and hostile files are passed over"
+make_page "$pages/pvkit-blkd.$dead" $dead
+make_page "$pages/magic.$living" "$living" magic=1
+make_page "$pages/version.$living" "$living" version=2
+make_page "$pages/size.$living" "$living" size=1336
+make_page "$pages/none.$living" "$living" queues=0
+make_page "$pages/many.$living" "$living" queues=4294967295
+make_page "$pages/short.$living" "$living" cut=2000
+make_page "$pages/header.$living" "$living" cut=100
+make_page "$pages/other.$living" "$living" pid=2
+: >"$pages/empty.$living"
+mkfifo "$pages/fifo.$living"
+mkdir "$pages/folder.$living"
+ln -s "$pages/pvkit-blkd.$living" "$pages/link.$living"
+ln -s /dev/zero "$pages/zero.$living"
+ok 'dead pids and hostile files are passed over' same 'the number of daemons' \
+	"$(json 'scalar @{$j->{daemons}}')" 1
 
 # Texts of a page reach neither the terminal nor the JSON as they are.
-make_page "$dir/pvkit-blkd.$living" $living object=$'a"\\b\033[2J\xff\xc3\xa4'
-[ "$(json 'join ",", map { ord } split //, $j->{daemons}[0]{object}')" = "97,34,92,98,27,91,50,74,65533,228" ]
-ok $? "a hostile object name is valid JSON"
-! $top --once --interval=0.1 | grep -q $'\033'
-ok $? "a hostile object name does not reach the terminal"
+make_page "$pages/pvkit-blkd.$living" "$living" object=$'a"\\b\033[2J\xff\xc3\xa4'
+ok 'a hostile name is valid JSON' same 'the name in code points' \
+	"$(json 'join ",", map { ord } split //, $j->{daemons}[0]{object}')" \
+	'97,34,92,98,27,91,50,74,65533,228'
+ok 'a hostile name does not reach the terminal' no_escapes
 
 # Pages cut short and made whole again while somebody looks.
-make_page "$dir/whole" $living
-perl -e 'my ($whole, $page, $end) = (@ARGV, time + 2);
+make_page "$scratch/whole" "$living"
+spawn cutter perl -e 'my ($whole, $page) = @ARGV;
 	open(my $in, "<", $whole); my $bytes = do { local $/; <$in> };
 	open(my $out, "+<", $page);
-	while (time < $end) { truncate($out, int(rand(3000))); seek($out, 0, 0); syswrite($out, $bytes) }' \
-	"$dir/whole" "$dir/pvkit-blkd.$living" & cutter=$!
-children="$children $cutter"
-failed=0
-while kill -0 $cutter 2>/dev/null; do
-	timeout 5 $top --json --once >/dev/null || failed=1
-done
-ok $failed "a page cut short at any time costs nothing"
+	while (1) { truncate($out, int(rand(3000))); seek($out, 0, 0); syswrite($out, $bytes) }' \
+	"$scratch/whole" "$pages/pvkit-blkd.$living"
+look_often() {
+	local i
+	for i in {1..100}; do
+		timeout 10 "$top" --json --once >/dev/null || return 1
+	done
+}
+ok 'a page that is cut short at any time costs nothing' look_often
+stop cutter
 
-line=$($top --pid $dead 2>&1)
-[ $? -eq 1 ] && [ "$(echo "$line" | wc -l)" = 1 ] && [[ $line == *"process $dead has no statistics page in $dir"* ]]
-ok $? "--pid of a process without a page is one line"
-$top --json --once --pid $living >/dev/null
-ok $? "--pid of a daemon"
-line=$($top --interval 0 2>&1)
-[ $? -eq 2 ] && [[ $line == *"--interval: '0' is out of range"* ]]
-ok $? "a bad interval is refused"
-echo "1..$count"
+ok '--pid of a process without a page' status_is 1 "$top" --pid $dead
+"$top" --pid $dead 2>"$scratch/said.pid"
+ok 'says so in one line' same 'what is said' "$(cat "$scratch/said.pid")" \
+	"pvkit-top: --pid: process $dead has no statistics page in $pages; pvkit-top without --pid shows who has"
+make_page "$pages/pvkit-blkd.$living" "$living"
+ok '--pid of a daemon' status_is 0 "$top" --json --once --pid "$living"
+ok 'a bad interval is refused' status_is 2 "$top" --interval 0
+finished

@@ -1,0 +1,61 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT OR GPL-2.0
+#
+# pvkit-shim's virtio-pci devices in their lives: interrupts and CPUs that move under I/O, drivers that leave and come
+# back, a guest without MSI, packed rings, a machine reset under I/O, a back-end that dies.
+set -u
+. tests/lib.sh
+own_namespaces "$0" "$@" || skip_all 'no right to make a network namespace'
+start
+add_tap pvkit0 0 2
+start_iperf 0
+
+disk() { # NAME
+	truncate -s 128M "$scratch/$1.img"
+	echo "path=$scratch/$1.img"
+}
+
+works() { # TITLE NAME STEPS
+	local step
+	ok "$1: the guest ends" status_is 0 reap "$2" 240
+	for step in ${3//,/ }; do
+		ok "$1: $step" step_passed "$2" "$step"
+	done
+	ok "$1: clean log" guest_log_clean "$2"
+	ok "$1: the shim has nothing to say" silent "$2"
+}
+
+silent() { # NAME
+	! grep '^pvkit-' "$scratch/$1.log"
+}
+
+shim moving 6.12 pvkit.run=affinity,hotcpu,rebind --memory 512M --cpus 4 --disk "$(disk moving)" \
+	--net link=tap:pvkit0,queue-pairs=2
+works '4 CPUs, 4 queues, 2 pairs' moving affinity,hotcpu,rebind
+
+shim nomsi 6.1 'pvkit.run=storage,net,rebind pvkit.mebibytes=16 pvkit.no_iperf=1 pvkit.rebinds=1 pci=nomsi' \
+	--memory 512M --cpus 2 --disk "$(disk nomsi)" --net link=tap:pvkit0
+works 'INTx' nomsi storage,net,rebind
+
+shim packed 6.12 'pvkit.run=storage,net,rebind pvkit.mebibytes=16 pvkit.seconds=1 pvkit.rebinds=1' --memory 512M \
+	--cpus 2 --disk "$(disk packed),packed" --net link=tap:pvkit0,queue-pairs=2,packed
+works 'packed rings' packed storage,net,rebind
+
+shim reboot 6.1 'pvkit.run=rebootonce,storage,net pvkit.mebibytes=16 pvkit.no_iperf=1' --memory 512M --cpus 2 \
+	--on-reboot=restart --disk "$(disk reboot)" --net link=tap:pvkit0
+works 'a reset under I/O' reboot rebootonce,storage,net
+ok 'a reset under I/O: two boots' same boots "$(grep -c '^@@ up' "$scratch/reboot.log")" 2
+
+truncate -s 128M "$scratch/lost.img"
+spawn blkd "$BUILD/pvkit-blkd" --socket-path="$scratch/blkd.sock" --blk-file="$scratch/lost.img" --num-queues=2
+within 10 test -S "$scratch/blkd.sock"
+shim lost 6.12 pvkit.run=lostdisk,net --memory 512M --cpus 2 --disk "vhost-user=$scratch/blkd.sock" \
+	--net link=tap:pvkit0
+ok 'a lost back-end: the guest reads' within 120 grep -q '^@@ ready lostdisk' "$scratch/lost.log"
+stop blkd KILL
+ok 'a lost back-end: the guest ends' status_is 0 reap lost 120
+ok 'a lost back-end: lostdisk' step_passed lost lostdisk
+ok 'a lost back-end: the network goes on' step_passed lost net
+ok 'a lost back-end: the shim names it' says "$scratch/lost.log" '^pvkit-shim: disk 1: the back-end closed'
+
+finished

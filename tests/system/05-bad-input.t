@@ -1,0 +1,73 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT OR GPL-2.0
+#
+# What a person can get wrong with the daemons: each mistake costs one line that names the thing, a status other
+# than 0, and leaves nothing behind.
+set -u
+. tests/lib.sh
+own_namespaces "$0" "$@" || skip_all 'no right to make a network namespace'
+start
+blkd=$BUILD/pvkit-blkd
+netd=$BUILD/pvkit-netd
+socket=$scratch/s.sock
+truncate -s 1M "$scratch/good.img"
+truncate -s 1000 "$scratch/odd.img"
+add_tap tap0 0 1
+
+ok 'blkd: no option at all' refuses 'socket-path' "$blkd"
+ok 'blkd: an unknown option' refuses 'frobnicate' "$blkd" --frobnicate
+ok 'blkd: a word that is no option' refuses 'word' "$blkd" word
+ok 'blkd: an engine that is none' refuses 'engine.*warp' "$blkd" --socket-path="$socket" --blk-file="$scratch/good.img" --engine=warp
+ok 'blkd: a number that is none' refuses 'num-queues.*many' "$blkd" --socket-path="$socket" --blk-file="$scratch/good.img" --num-queues=many
+ok 'blkd: a number out of range' refuses 'num-queues.*0' "$blkd" --socket-path="$socket" --blk-file="$scratch/good.img" --num-queues=0
+ok 'blkd: no such image' refuses 'missing.img' "$blkd" --socket-path="$socket" --blk-file="$scratch/missing.img"
+ok 'blkd: a folder for an image' refuses 'stats' "$blkd" --socket-path="$socket" --blk-file="$PVKIT_STATS_DIR"
+ok 'blkd: an image that is no multiple of the block size' refuses 'odd.img.*(512|block|multiple)' "$blkd" --socket-path="$socket" --blk-file="$scratch/odd.img"
+ok 'blkd: a folder for the socket that is not there' refuses 'nowhere' "$blkd" --socket-path="$scratch/nowhere/s" --blk-file="$scratch/good.img"
+ok 'blkd: a descriptor that is no socket' refuses '(--fd|descriptor)' "$blkd" --fd=0 --blk-file="$scratch/good.img"
+if [ "$(id -u)" -ne 0 ] || setpriv --reuid 65534 --clear-groups true 2>/dev/null; then
+	chmod 755 "$scratch"
+	chmod 600 "$scratch/good.img"
+	cp "$blkd" "$scratch/blkd-copy"
+	ok 'blkd: no right to read the image' refuses 'good.img.*denied' \
+		setpriv --reuid 65534 --clear-groups "$scratch/blkd-copy" --socket-path=/tmp/pvkit-nobody.sock --blk-file="$scratch/good.img"
+else
+	skip 'blkd: no right to read the image' 'cannot become another user'
+fi
+
+ok 'netd: no option at all' refuses 'socket-path' "$netd"
+ok 'netd: a link that is none' refuses 'link.*expected' "$netd" --socket-path="$socket" --link=carrier-pigeon
+ok 'netd: a tap without a name' refuses 'tap' "$netd" --socket-path="$socket" --link=tap:
+ok 'netd: a name too long for a tap' refuses 'a-name-that-is-too-long' "$netd" --socket-path="$socket" --link=tap:a-name-that-is-too-long
+ok 'netd: a socket link to nowhere' refuses 'nowhere' "$netd" --socket-path="$socket" --link="socket:$scratch/nowhere/x"
+
+# What another process holds.
+spawn first "$blkd" --socket-path="$scratch/first.sock" --blk-file="$scratch/good.img"
+within 10 test -S "$scratch/first.sock"
+refused_beside() { # like refuses, with the first daemon alive
+	local status=0
+	"$@" >"$scratch/refused" 2>&1 </dev/null || status=$?
+	cat "$scratch/refused"
+	[ $status -ne 0 ] && same 'the number of lines' "$(wc -l <"$scratch/refused")" 1
+}
+ok 'blkd: a second process on the same image' refused_beside timeout 20 "$blkd" --socket-path="$socket" --blk-file="$scratch/good.img"
+ok 'blkd: which is named' says "$scratch/refused" 'good.img'
+cp "$scratch/good.img" "$scratch/other.img"
+ok 'blkd: a socket in use' refused_beside timeout 20 "$blkd" --socket-path="$scratch/first.sock" --blk-file="$scratch/other.img"
+ok 'blkd: which is named' says "$scratch/refused" 'first.sock'
+ok 'netd: a socket in use' refused_beside timeout 20 "$netd" --socket-path="$scratch/first.sock" --link=null
+ok 'the first daemon lives on' alive first
+ok 'its socket is there still' test -S "$scratch/first.sock"
+ok 'and it ends at SIGTERM' status_is 0 stop first
+ok 'no statistics page is left' same pages "$(ls "$PVKIT_STATS_DIR")" ''
+ok 'no socket is left' same sockets "$(find "$scratch" -type s)" ''
+# A socket whose owner is gone is no obstacle.
+spawn gone "$blkd" --socket-path="$scratch/stale.sock" --blk-file="$scratch/good.img"
+within 10 test -S "$scratch/stale.sock"
+stop gone KILL
+spawn next "$blkd" --socket-path="$scratch/stale.sock" --blk-file="$scratch/good.img"
+sleep 0.5
+ok 'a socket left by a killed daemon is taken over' alive next
+stop next
+
+finished

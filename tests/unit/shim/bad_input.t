@@ -1,0 +1,92 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT OR GPL-2.0
+#
+# What pvkit-shim refuses before any guest runs: the exit status, the name of the thing in the message, how many lines
+# it takes, and that nothing is left running.
+set -u
+cd "$(dirname "$0")/../../.." || exit 1
+make --no-print-directory -s build/pvkit-shim build/pvkit-blkd build/pvkit-netd >/dev/null 2>&1 || {
+	echo 'Bail out! the build fails'
+	exit 1
+}
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+count=0
+
+# A small PVH kernel that is good, so that all else is looked at: one segment at 2 MiB with one HLT.
+printf '%b' '\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0\0\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x40\0\x38\0\x02\0\0\0\0\0\0\0' \
+	'\x01\0\0\0\x05\0\0\0\0\0\0\0\0\0\0\0\0\0\x20\0\0\0\0\0\0\0\x20\0\0\0\0\0\xc5\0\0\0\0\0\0\0\xc5\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\0' \
+	'\x04\0\0\0\x04\0\0\0\xb0\0\0\0\0\0\0\0\xb0\0\0\0\0\0\0\0\xb0\0\0\0\0\0\0\0\x14\0\0\0\0\0\0\0\x14\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0' \
+	'\x04\0\0\0\x04\0\0\0\x12\0\0\0Xen\0\xc4\0\x20\0\xf4' >"$scratch/kernel"
+echo 'no kernel' >"$scratch/text"
+: >"$scratch/empty"
+head -c 1000 /dev/zero >"$scratch/odd"
+truncate -s 1M "$scratch/disk"
+
+# refused TITLE STATUS LINES TEXT OPTION…
+refused() {
+	local title=$1 status=$2 lines=$3 text=$4 got
+	shift 4
+	timeout 20 build/pvkit-shim "$@" </dev/null >"$scratch/out" 2>"$scratch/err"
+	got=$?
+	sed -i '/this CPU shows neither/d' "$scratch/err"
+	count=$((count + 1))
+	if [ "$got" -eq "$status" ] && grep -qF -- "$text" "$scratch/err" &&
+		[ "$(wc -l <"$scratch/err")" -eq "$lines" ] && [ ! -s "$scratch/out" ] &&
+		! pgrep -f -- "--blk-file=$scratch" >/dev/null; then
+		echo "ok $count - $title"
+	else
+		echo "not ok $count - $title"
+		echo "# status $got, expected $status, and a line with '$text'; it said:"
+		sed 's/^/# /' "$scratch/err"
+	fi
+}
+
+k="--kernel=$scratch/kernel"
+refused 'no kernel at all' 2 1 -- '--kernel'
+refused 'unknown option' 2 1 --nonsense $k --nonsense
+refused 'kernel is missing' 1 1 "$scratch/none" --kernel "$scratch/none"
+refused 'kernel is text' 1 1 "$scratch/text is no kernel" --kernel "$scratch/text"
+refused 'kernel is empty' 1 1 "$scratch/empty is empty" --kernel "$scratch/empty"
+refused 'kernel is a folder' 1 1 'no regular file' --kernel "$scratch"
+refused 'kernel is a program' 1 1 'no PVH entry' --kernel /bin/sh
+refused 'initrd is missing' 1 1 "$scratch/none" $k --initrd "$scratch/none"
+refused 'too little memory' 2 1 "'1M'" $k --memory 1M
+refused 'too much memory' 2 1 "'1T'" $k --memory 1T
+refused 'memory that is no size' 2 1 "'lots'" $k --memory lots
+refused 'memory of odd size' 2 1 --memory $k --memory 17000K
+refused 'no CPU' 2 1 "'0'" $k --cpus 0
+refused 'too many CPUs' 2 1 "'17'" $k --cpus 17
+refused 'PV mode' 2 1 'not in this version yet' $k --mode pv
+refused 'PV disk' 2 1 'not in this version yet' $k --disk "path=$scratch/disk,bus=pv"
+refused 'disk is missing' 1 1 "$scratch/none" $k --disk "$scratch/none"
+if [ -w /dev/kvm ]; then # daemons come after KVM
+	refused 'disk is no multiple of a block' 1 2 "$scratch/odd" $k --disk "$scratch/odd"
+	refused 'which disk that was' 1 2 'disk 2: pvkit-blkd' $k --disk "$scratch/disk" --disk "$scratch/odd"
+	refused 'the same disk twice' 1 2 'disk 2: pvkit-blkd' $k --disk "$scratch/disk" --disk "$scratch/disk"
+	refused 'bad link' 1 2 'net 1: pvkit-netd' $k --net link=string:1
+fi
+refused 'disk without an image' 2 1 'number 1' $k --disk readonly
+refused 'disk with too much' 2 1 'number 1' $k --disk "path=$scratch/disk,vhost-user=/x"
+refused 'bad key of a disk' 2 1 "'colour'" $k --disk "path=$scratch/disk,colour=red"
+refused 'queue size that is no power of two' 2 1 'power of two' $k --disk "path=$scratch/disk,queue-size=100"
+refused 'socket is missing' 1 1 "$scratch/none" $k --disk "vhost-user=$scratch/none"
+refused 'socket is a file' 1 1 "$scratch/text" $k --net "vhost-user=$scratch/text"
+refused 'network without a link' 2 1 'number 1' $k --net mac=52:54:00:00:00:01
+refused 'bad MAC address' 2 1 "'52:54'" $k --net link=null,mac=52:54
+refused 'multicast MAC address' 2 1 multicast $k --net link=null,mac=53:54:00:00:00:01
+refused 'console nowhere' 1 1 "$scratch/none/log" $k --console "file:$scratch/none/log"
+refused 'console of no kind' 1 1 'telnet' $k --console telnet
+if [ "$(id -u)" -eq 0 ] && [ -e /dev/kvm ] && setpriv --reuid 65534 --regid 65534 --clear-groups test -x build/pvkit-shim &&
+	! setpriv --reuid 65534 --regid 65534 --clear-groups test -w /dev/kvm; then
+	chmod 755 "$scratch"
+	count=$((count + 1))
+	setpriv --reuid 65534 --regid 65534 --clear-groups build/pvkit-shim $k 2>"$scratch/err" </dev/null
+	if [ $? -eq 1 ] && grep -q '/dev/kvm; join the group' "$scratch/err"; then
+		echo "ok $count - no rights on /dev/kvm"
+	else
+		echo "not ok $count - no rights on /dev/kvm"
+		sed 's/^/# /' "$scratch/err"
+	fi
+fi
+echo "1..$count"
