@@ -151,6 +151,9 @@ enum virtqueue_result packed_driver_reap(struct virtqueue_driver *vq, void **tok
 	slot = packed_slot(&vq->areas, vq->next_used);
 	id = order_load_relaxed(&slot->id);
 	length = order_load_relaxed(&slot->len);
+	/* Reserved where nothing could be written: DPDK leaves there what the driver had put. */
+	if (id < vq->areas.size && !vq->lent[id].writable)
+		length = 0;
 	vq->broken = judge_used(vq, id, length);
 	if (vq->broken)
 		return VIRTQUEUE_BROKEN;

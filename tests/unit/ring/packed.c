@@ -343,6 +343,26 @@ static void test_in_order_run(void **state)
 	assert_false(fx->driver.used_wrap);
 }
 
+/* Without a writable buffer the length is reserved, and some devices leave the driver's own. */
+static void test_length_of_nothing_writable(void **state)
+{
+	struct fixture *fx = *state;
+	struct virtqueue_buffer buffer = {DATA, 8};
+	struct vring_packed_desc *ring;
+	uint32_t written = 1;
+	void *token;
+
+	start(fx, 0, SIZE, WRAP);
+	ring = fx->areas.descriptors;
+	assert_int_equal(virtqueue_add(&fx->driver, &buffer, 1, 0, &tokens[0], NULL, 0), 0);
+	virtqueue_driver_publish(&fx->driver);
+	assert_int_equal(ring[0].len, 8);
+	ring[0].flags = AVAIL | USED;
+	assert_int_equal(virtqueue_reap(&fx->driver, &token, &written), VIRTQUEUE_FOUND);
+	assert_ptr_equal(token, &tokens[0]);
+	assert_int_equal(written, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -358,6 +378,7 @@ int main(void)
 		fixture_test(test_new_owner_interrupts_once),
 		fixture_test(test_event_flags),
 		fixture_test(test_in_order_run),
+		fixture_test(test_length_of_nothing_writable),
 	};
 
 	return cmocka_run_group_tests_name("packed virtqueue", tests, NULL, NULL);
