@@ -29,7 +29,9 @@
 
 #define OUTPUT_SIZE   (64 * 1024)
 #define FLUSH_SECONDS 2
+#define HURRY_NS      (10 * 1000 * 1000)
 #define ESCAPE	      0x01 /* Ctrl-A */
+#define SIGNAL_HURRY  SIGUSR2 /* takes the writer out of write() */
 
 static struct {
 	int in, out; /* -1: none */
@@ -44,6 +46,7 @@ static struct {
 	size_t first, count;
 	bool was_full, stopping;
 	bool dead; /* nobody takes the output any more */
+	bool hurry; /* the time to take it is over */
 	unsigned int room_told; /* counts console_input_room() calls, so that none is missed */
 	bool escaped;
 } console = {
@@ -97,7 +100,7 @@ static ssize_t write_some(const uint8_t *data, size_t size)
 	if (errno == EINTR)
 		return 0;
 	if (errno == EAGAIN) { /* somebody else made it non-blocking */
-		poll(&poll_out, 1, -1);
+		poll(&poll_out, 1, 1000);
 		return 0;
 	}
 	return -1;
@@ -107,7 +110,7 @@ static void *writer_main(void *argument)
 {
 	pthread_setname_np(pthread_self(), "console out");
 	pthread_mutex_lock(&console.lock);
-	while (console.count || !console.stopping) {
+	while (!console.hurry && (console.count || !console.stopping)) {
 		size_t piece = OUTPUT_SIZE - console.first;
 		bool dead, tell;
 		ssize_t n;
@@ -257,8 +260,9 @@ int console_open(const char *where)
 
 static void restore_terminal(void)
 {
+	/* Now: waiting for output that a stopped terminal does not take could take for ever. */
 	if (console.raw)
-		tcsetattr(console.in, TCSAFLUSH, &console.before);
+		tcsetattr(console.in, TCSANOW, &console.before);
 	console.raw = false;
 }
 
@@ -271,7 +275,7 @@ static void make_raw(void)
 	raw = console.before;
 	cfmakeraw(&raw);
 	raw.c_oflag |= console.before.c_oflag & OPOST;
-	if (tcsetattr(console.in, TCSAFLUSH, &raw) < 0)
+	if (tcsetattr(console.in, TCSANOW, &raw) < 0)
 		return;
 	console.raw = true;
 	atexit(restore_terminal);
@@ -314,9 +318,45 @@ int console_start(void)
 	return result;
 }
 
+static void ignore(int number)
+{
+}
+
+static struct timespec from_now(time_t seconds, long ns)
+{
+	struct timespec then;
+
+	clock_gettime(CLOCK_REALTIME, &then);
+	then.tv_sec += seconds;
+	then.tv_nsec += ns;
+	if (then.tv_nsec >= 1000000000) {
+		then.tv_nsec -= 1000000000;
+		then.tv_sec++;
+	}
+	return then;
+}
+
+/* It gets some time to write the rest. A signal may come just before it blocks: so, again and again. */
+static void join_writer(void)
+{
+	const struct sigaction action = {.sa_handler = ignore}; /* no SA_RESTART */
+	struct timespec deadline = from_now(FLUSH_SECONDS, 0);
+
+	if (!pthread_timedjoin_np(console.writer, NULL, &deadline))
+		return;
+	log_warn("the end of the guest's console output was not taken, and is lost");
+	sigaction(SIGNAL_HURRY, &action, NULL);
+	pthread_mutex_lock(&console.lock);
+	console.hurry = true;
+	pthread_mutex_unlock(&console.lock);
+	do {
+		pthread_kill(console.writer, SIGNAL_HURRY);
+		deadline = from_now(0, HURRY_NS);
+	} while (pthread_timedjoin_np(console.writer, NULL, &deadline));
+}
+
 static void stop_threads(void)
 {
-	struct timespec deadline;
 	uint64_t one = 1;
 
 	pthread_mutex_lock(&console.lock);
@@ -328,11 +368,8 @@ static void stop_threads(void)
 	if (console.has_input)
 		pthread_join(console.reader, NULL);
 	console.has_input = false;
-	clock_gettime(CLOCK_REALTIME, &deadline);
-	deadline.tv_sec += FLUSH_SECONDS;
-	/* One that hangs in write() ends with the process. */
-	if (console.started && pthread_timedjoin_np(console.writer, NULL, &deadline))
-		log_warn("the end of the guest's console output was not taken, and is lost");
+	if (console.started)
+		join_writer();
 	console.started = false;
 }
 
@@ -347,5 +384,6 @@ void console_close(void)
 		close(console.stop_fd);
 	console.in = console.out = console.stop_fd = -1;
 	console.out_is_ours = false;
-	console.stopping = console.dead = false;
+	console.stopping = console.dead = console.hurry = false;
+	console.first = console.count = 0;
 }
