@@ -11,7 +11,7 @@ start
 run_guest() { # NAME KERNEL TAP N PAIRS DEVICE-OPTIONS STEPS
 	local name=$1 kernel=$2 tap=$3 n=$4 pairs=$5 options=$6
 	add_tap "$tap" "$n" "$pairs"
-	spawn "netd-$name" "$BUILD/pvkit-netd" --socket-path="$scratch/$name.sock" --link="tap:$tap"
+	spawn "netd-$name" "$BUILD/pvkit-netd" --socket-path="$scratch/$name.sock" --link="tap:$tap" --queue-pairs="$pairs"
 	ok "$name: the daemon starts" within 10 test -S "$scratch/$name.sock"
 	spawn "iperf-$name" iperf3 -s --forceflush -B "10.99.$n.1"
 	qemu "$name" "$kernel" 2 "pvkit.run=net pvkit.seconds=2 pvkit.streams=$pairs pvkit.address=10.99.$n.2 pvkit.gateway=10.99.$n.1" \

@@ -12,7 +12,7 @@ start
 try() { # NAME N DEVICE-OPTIONS TESTPMD-OPTIONS
 	local name=$1 n=$2
 	add_tap "tap$n" "$n" 2
-	spawn "netd$n" "$BUILD/pvkit-netd" --socket-path="$scratch/$n.sock" --link="tap:tap$n"
+	spawn "netd$n" "$BUILD/pvkit-netd" --socket-path="$scratch/$n.sock" --link="tap:tap$n" --queue-pairs=2
 	ok "$name: the daemon starts" within 10 test -S "$scratch/$n.sock"
 	# shellcheck disable=SC2086
 	spawn "testpmd$n" dpdk-testpmd -l 0-1 --no-huge -m 256 --no-pci --no-telemetry --file-prefix="pvkit$$-$n" \

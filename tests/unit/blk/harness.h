@@ -48,7 +48,8 @@ struct harness {
 	struct stats_page *stats;
 	struct virtio_blk *blk;
 	struct backend_device *device;
-	bool running, register_memory;
+	bool running;
+	bool register_memory; /* set before harness_open() */
 	char path[64];
 };
 
