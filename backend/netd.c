@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backend/control.h"
 #include "backend/link/link.h"
@@ -122,8 +123,9 @@ static const struct option_spec netd_options[] = {
 	{.name = "performance", .kind = OPTION_HEADING, .help = "Performance"},
 	{.name = "queue-pairs", .kind = OPTION_NUMBER, .offset = FIELD(pairs), .argument = "N",
 	 .minimum = 1, .maximum = LINK_QUEUES_MAX,
-	 .help = "Pairs of queues that a front-end may use; each has a thread. More than the default "
-		 "of 1 are for a tap (created multi_queue) and for null."},
+	 .help = "Pairs of queues that a front-end may use; each has a thread. More than one are for a "
+		 "tap (created multi_queue) and for null, where the default is one for each CPU of the "
+		 "host; else it is 1."},
 	{.name = "poll-us", .kind = OPTION_CALL, .argument = "N|auto", .call = parse_poll,
 	 .help = "Microseconds that a queue pair looks for work before it sleeps. auto (the default) "
 		 "adapts to whether looking finds any, up to 100, and does not look at all when idle; "
@@ -185,6 +187,17 @@ static void check_options(const struct config *config)
 		usage_error("more than one of --queue-pairs is for --link=tap:NAME and null only");
 }
 
+/* How many queues to open: as told, or what the link can have and the host can make use of. */
+static void choose_queues(struct config *config)
+{
+	struct link_options *link = &config->link;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	link->queues = link->queues_min = config->pairs ? config->pairs : 1;
+	if (!config->pairs && cpus > 1 && (link->kind == LINK_TAP || link->kind == LINK_NULL))
+		link->queues = cpus < LINK_QUEUES_MAX ? cpus : LINK_QUEUES_MAX;
+}
+
 /* A locally administered address of the two names (64-bit FNV-1a). */
 static void derive_mac(uint8_t *mac, const char *first, const char *second)
 {
@@ -238,7 +251,6 @@ int main(int argc, char **argv)
 {
 	struct config config = {
 		.fd = FD_NONE,
-		.pairs = 1,
 		.speed = SPEED_DEFAULT,
 		.poll_us = POLL_AUTO,
 	};
@@ -264,7 +276,7 @@ int main(int argc, char **argv)
 		errno = -error;
 		die_errno("the control loop cannot be made; raise the limit of open files");
 	}
-	config.link.queues = config.pairs;
+	choose_queues(&config);
 	config.link.mtu = config.mtu;
 	link = link_open(&config.link);
 	if (link)

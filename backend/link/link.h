@@ -102,7 +102,7 @@ struct link_options {
 		LINK_SOCKET
 	} kind;
 	const char *name; /* of the tap, or the path of the socket */
-	unsigned int queues;
+	unsigned int queues, queues_min; /* wanted; as many as there are between the two */
 	uint32_t mtu; /* 0: the link's own */
 	unsigned int forward_count;
 	struct link_forward forward[LINK_FORWARDS_MAX];

@@ -266,7 +266,8 @@ static int attach_failed(struct tap *tap, const char *name, unsigned int queues,
 	else if (error == E2BIG)
 		log_error("%s: has not %u queues left: use fewer --queue-pairs", name, queues);
 	else if (error == EPERM && kind)
-		log_error("%s: belongs to another user: run as its owner, or name another tap", name);
+		log_error("%s: belongs to another user: run as its owner, or name another tap",
+			  name);
 	else if (error == EPERM)
 		log_error("%s: there is no such tap and no right to create one: let root do \"ip "
 			  "tuntap add %s mode tap user $USER%s\", or use --link=user",
@@ -287,7 +288,8 @@ static int attach_queue(int fd, const char *name, short flags)
 	return ioctl(fd, TUNSETIFF, &request) ? -errno : 0;
 }
 
-static int open_queue(struct tap *tap, const char *name, unsigned int queue)
+static int open_queue(struct tap *tap, const char *name, unsigned int queue,
+		      unsigned int queues_min)
 {
 	const short flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
 	struct tap_queue *q = &tap->queue[queue];
@@ -302,13 +304,15 @@ static int open_queue(struct tap *tap, const char *name, unsigned int queue)
 		return -1;
 	}
 	error = attach_queue(q->fd, name, flags | (tap->multi_queue ? IFF_MULTI_QUEUE : 0));
-	if (error == -EINVAL && tap->link.queues == 1) {
-		/* The tap exists already, made for several queues. */
-		tap->multi_queue = true;
-		error = attach_queue(q->fd, name, flags | IFF_MULTI_QUEUE);
+	if (error == -EINVAL && !queue && queues_min == 1) {
+		/* The tap exists already, and is of the other kind. */
+		tap->multi_queue = !tap->multi_queue;
+		error = attach_queue(q->fd, name, flags | (tap->multi_queue ? IFF_MULTI_QUEUE : 0));
+		if (!error && !tap->multi_queue)
+			tap->link.queues = 1;
 	}
 	if (error)
-		return attach_failed(tap, name, tap->link.queues, -error);
+		return attach_failed(tap, name, queues_min, -error);
 	if (ioctl(q->fd, TUNSETVNETHDRSZ, &header_bytes) ||
 	    ioctl(q->fd, TUNSETVNETLE, &little_endian)) {
 		log_errno("%s: this kernel's tap has no vnet header of 12 bytes (Linux 3.19 has)",
@@ -409,8 +413,8 @@ struct link *link_open_tap(const struct link_options *options)
 		goto fail;
 	}
 
-	for (i = 0; i < options->queues; i++)
-		if (open_queue(tap, options->name, i))
+	for (i = 0; i < tap->link.queues; i++)
+		if (open_queue(tap, options->name, i, options->queues_min))
 			goto fail;
 	if (learn_interface(tap, options)) {
 		log_errno("%s: cannot learn its index and MTU", tap->link.name);

@@ -34,7 +34,7 @@ static int setup(void **state)
 
 	fx->options.kind = LINK_TAP;
 	fx->options.name = "ptest0";
-	fx->options.queues = 1;
+	fx->options.queues = fx->options.queues_min = 1;
 	fx->control = socket(AF_INET, SOCK_DGRAM, 0);
 	*state = fx;
 	return 0;
@@ -333,9 +333,9 @@ static void test_refused(void **state)
 	expect_refused(fx, "lo", EINVAL);
 	fd = open_tun("ptest1", IFF_TAP);
 	expect_refused(fx, "ptest1", EBUSY);
-	fx->options.queues = 2;
+	fx->options.queues = fx->options.queues_min = 2;
 	expect_refused(fx, "ptest1", EINVAL);
-	fx->options.queues = 1;
+	fx->options.queues = fx->options.queues_min = 1;
 	close(fd);
 	fd = open_tun("ptest2", IFF_TUN);
 	expect_refused(fx, "ptest2", EINVAL);
@@ -384,7 +384,7 @@ static void test_queues_attach_and_detach(void **state)
 	struct sockaddr_in guest = {.sin_family = AF_INET};
 	int fd, i;
 
-	fx->options.queues = 2;
+	fx->options.queues = fx->options.queues_min = 2;
 	open_link(fx);
 	set_address(fx);
 	assert_int_equal(fx->link->ops->set_active(fx->link, 1, false), 0);
@@ -400,6 +400,30 @@ static void test_queues_attach_and_detach(void **state)
 	}
 	assert_int_equal(fx->link->ops->set_active(fx->link, 1, true), 0);
 	assert_int_equal(fx->link->ops->set_active(fx->link, 0, false), 0);
+	close(fd);
+}
+
+/* A tap that exists decides; one that does not is made for as many as wanted. */
+static void test_as_many_queues_as_there_are(void **state)
+{
+	struct fixture *fx = *state;
+	int fd = open_tun("ptest5", IFF_TAP);
+
+	assert_int_equal(ioctl(fd, TUNSETPERSIST, 1), 0);
+	close(fd);
+	fx->options.name = "ptest5";
+	fx->options.queues = 4;
+	open_link(fx);
+	assert_int_equal(fx->link->queues, 1);
+	fx->link->ops->close(fx->link);
+	fd = open_tun("ptest6", IFF_TAP | IFF_MULTI_QUEUE);
+	fx->options.name = "ptest6";
+	open_link(fx);
+	assert_int_equal(fx->link->queues, 4);
+	fx->link->ops->close(fx->link);
+	fx->options.queues = 1;
+	open_link(fx);
+	assert_int_equal(fx->link->queues, 1);
 	close(fd);
 }
 
@@ -453,6 +477,7 @@ int main(void)
 		TEST(test_refused),
 		TEST(test_no_rights),
 		TEST(test_queues_attach_and_detach),
+		TEST(test_as_many_queues_as_there_are),
 		TEST(test_filter),
 		TEST(test_mtu),
 	};
