@@ -86,6 +86,7 @@ static void test_ring_too_large(void **state)
 	struct virtio_blk *blk;
 
 	open_device(false, 0);
+	stop_queue(&h);
 	options.image = store_image_open(&null);
 	options.stats = h.stats;
 	blk = virtio_blk_open(&options);
