@@ -98,6 +98,12 @@ $(1): $(1).o $(patsubst %,$(B)/lib%.a,$(unit_ROOMS_$(2)))
 endef
 $(foreach unit,$(UNITS),$(eval $(call unit_rule,$(unit),$(notdir $(patsubst %/,%,$(dir $(unit)))))))
 
+# The kernel's copy of Xen's headers, the newest that was fetched; behind all others, for they replace none.
+KERNEL_HEADERS := $(lastword $(sort $(wildcard build/headers/6.*/release)))
+$(B)/tests/unit/abi/xen_kernel.o: $(KERNEL_HEADERS)
+$(B)/tests/unit/abi/xen_kernel.o: PVKIT_CFLAGS += $(if $(KERNEL_HEADERS),$(addprefix \
+	-idirafter $(dir $(KERNEL_HEADERS)),include arch/x86/include))
+
 units: $(UNITS)
 
 clean:

@@ -7,7 +7,7 @@ KERNELS := 6.1 6.12
 
 deps:
 	@packaging/deps build guest check
-	@for kernel in $(KERNELS); do tests/guest/fetch-kernel $$kernel; done
+	@for kernel in $(KERNELS); do tests/guest/fetch-kernel $$kernel; tests/guest/fetch-headers $$kernel; done
 
 demo:
 	@packaging/deps build guest
@@ -16,10 +16,12 @@ demo:
 
 check:
 	@packaging/deps build guest check
+	@tests/guest/fetch-headers 6.1 || true
 	@tests/run
 
 check-all:
 	@packaging/deps build guest check
+	@for kernel in $(KERNELS); do tests/guest/fetch-headers $$kernel || true; done
 	@tests/run --all
 
 .PHONY: deps demo check check-all

@@ -43,7 +43,7 @@ static void test_identity(void **state)
 {
 	uint32_t signature[3];
 
-	memcpy(signature, XEN_SIGNATURE, sizeof(signature));
+	memcpy(signature, XEN_LEAF_SIGNATURE, sizeof(signature));
 	same(signature[0], XEN_CPUID_SIGNATURE_EBX);
 	same(signature[1], XEN_CPUID_SIGNATURE_ECX);
 	same(signature[2], XEN_CPUID_SIGNATURE_EDX);
@@ -124,8 +124,8 @@ static void test_hvm_rest(void **state)
 	same(HVM_PARAMETERS, HVM_NR_PARAMS);
 	same(HVM_CALLBACK_TYPE_MASK, HVM_PARAM_CALLBACK_IRQ_TYPE_MASK);
 	same(HVM_CALLBACK_TYPE_MASK, 0xffULL << HVM_CALLBACK_TYPE_SHIFT);
-	same(HVM_CALLBACK_GSI, HVM_PARAM_CALLBACK_TYPE_GSI);
-	same(HVM_CALLBACK_PCI_INTX, HVM_PARAM_CALLBACK_TYPE_PCI_INTX);
+	same(HVM_CALLBACK_BY_GSI, HVM_PARAM_CALLBACK_TYPE_GSI);
+	same(HVM_CALLBACK_BY_PCI_INTX, HVM_PARAM_CALLBACK_TYPE_PCI_INTX);
 }
 
 static void test_clocks(void **state)

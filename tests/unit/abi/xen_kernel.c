@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * Our layouts and numbers beside the kernel's copy of Xen's headers, which is what the in-tree front-ends
- * and back-ends are built from. tests/guest/fetch-headers unpacks them; without, there is nothing to
- * compare, and the program says so.
+ * Our layouts and numbers beside the kernel's copy of Xen's headers, which is what the in-tree
+ * front-ends and back-ends are built from. tests/guest/fetch-headers unpacks them; without, there
+ * is nothing to compare, and the program says so.
  */
 #if __has_include(<xen/interface/xen.h>)
 
@@ -149,8 +149,8 @@ int main(void)
 
 int main(void)
 {
-	puts("1..0 # SKIP no kernel headers: run tests/guest/fetch-headers 6.1");
-	return 77;
+	puts("1..0 # SKIP no kernel headers in build/headers: run make deps");
+	return 0;
 }
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * Our hypercalls, events, grants and store beside somebody else's headers of the same, wherever Xen's
- * own and the kernel's copy have the same names. Include those before this file.
+ * Our hypercalls, events, grants and store beside somebody else's headers of the same, wherever
+ * Xen's own and the kernel's copy have the same names. Include those before this file.
  *
- * A field is the same when its offset and its size are. Pads are not compared; the size of the whole is.
+ * A field is the same when its offset and its size are. Pads are not compared; the size of the
+ * whole is.
  */
 #ifndef PVKIT_TESTS_UNIT_ABI_XEN_SAME_H
 #define PVKIT_TESTS_UNIT_ABI_XEN_SAME_H
@@ -233,7 +234,7 @@ static void same_hvm_op(void **state)
 	same(HVM_PARAMETER_VPT_ALIGN, HVM_PARAM_VPT_ALIGN);
 	same(HVM_PARAMETER_CONSOLE_FRAME, HVM_PARAM_CONSOLE_PFN);
 	same(HVM_PARAMETER_CONSOLE_PORT, HVM_PARAM_CONSOLE_EVTCHN);
-	same(HVM_CALLBACK_VECTOR, HVM_PARAM_CALLBACK_TYPE_VECTOR);
+	same(HVM_CALLBACK_BY_VECTOR, HVM_PARAM_CALLBACK_TYPE_VECTOR);
 
 	same_size(struct hvm_parameter_args, struct xen_hvm_param);
 	same_field(struct hvm_parameter_args, domain, struct xen_hvm_param, domid);
