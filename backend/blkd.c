@@ -166,7 +166,7 @@ static const struct program_spec blkd_program = {
 
 static void usage_error(const char *text)
 {
-	log_error("%s; see --help", text);
+	log_error("%s; see pvkit-blkd --help", text);
 	exit(2);
 }
 
