@@ -243,7 +243,7 @@ qemu() { # NAME KERNEL CPUS APPEND OPTION…
 		-object memory-backend-memfd,id=ram,size=512M,share=on -smp "$cpus" -m 512 \
 		-nodefaults -no-user-config -display none -vga none -no-reboot -serial stdio \
 		-kernel "build/guest/$kernel/vmlinux" -initrd "build/guest/$kernel/initrd" \
-		-append "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable $append" "$@"
+		-append "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check $append" "$@"
 }
 
 console() { tr -d '\r' <"$scratch/$1.log"; }

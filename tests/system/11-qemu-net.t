@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0
 #
 # pvkit-netd under QEMU: a stock guest's traffic through a tap, one queue pair and two, split and packed rings. QEMU
-# answers the control queue itself.
+# answers the control queue itself. Without MSI-X (vectors=0): under emulation QEMU 7.2 crashes when a guest masks a
+# vector of a vhost-user netdev; tests/shim/60-qemu-kvm.t has it with MSI-X.
 set -u
 . tests/lib.sh
 own_namespaces "$0" "$@" || skip_all 'no right to make a network namespace'
@@ -26,8 +27,8 @@ run_guest() { # NAME KERNEL TAP N PAIRS DEVICE-OPTIONS STEPS
 	stop "iperf-$name"
 }
 
-run_guest one-pair 6.1 tap1 1 1 mq=off
-run_guest two-pairs 6.12 tap2 2 2 mq=on,vectors=6
-run_guest packed 6.12 tap3 3 2 mq=on,vectors=6,packed=on
+run_guest one-pair 6.1 tap1 1 1 mq=off,vectors=0
+run_guest two-pairs 6.12 tap2 2 2 mq=on,vectors=0
+run_guest packed 6.12 tap3 3 2 mq=on,vectors=0,packed=on
 
 finished
