@@ -71,7 +71,7 @@ static int parse_user(struct link_options *options, const char *text, char *reas
 		text += length;
 		if (strncmp(item, "hostfwd=", 8)) {
 			snprintf(reason, reason_size,
-				 "\"%s\" is not known behind user: hostfwd=… is", item);
+				 "\"%s\" is not known behind user: hostfwd=... is", item);
 			return -1;
 		}
 		if (options->forward_count == LINK_FORWARDS_MAX) {
@@ -107,7 +107,8 @@ int link_parse(struct link_options *options, const char *text, char *reason, siz
 	}
 	if (!strcmp(text, "user") || !strncmp(text, "user,", 5))
 		return parse_user(options, text + 4, reason, reason_size);
-	snprintf(reason, reason_size, "expected tap:NAME, user[,hostfwd=…], socket:PATH or null");
+	snprintf(reason, reason_size,
+		 "'%s' is none of tap:NAME, user[,hostfwd=...], socket:PATH and null", text);
 	return -1;
 }
 
