@@ -207,7 +207,8 @@ static void config_changed(struct backend_device *device)
 	struct vhost_user *vu = device->transport;
 	int err;
 
-	if (!vu || vu->backchannel < 0)
+	/* QEMU's net device keeps the configuration to itself and agrees to no such message. */
+	if (!vu || vu->backchannel < 0 || !vhost_user_agreed(vu, VHOST_USER_PROTOCOL_F_CONFIG))
 		return;
 	err = message_send(vu->backchannel, &header, NULL);
 	if (err && err != -EAGAIN) {

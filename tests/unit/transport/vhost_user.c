@@ -368,6 +368,16 @@ static void test_config_changed_unheard(void **state)
 	assert_int_equal(vhost_user_front_get_config(&front, 0, &byte, 1), 0);
 	vhost_user_front_close(&front);
 
+	assert_int_equal(
+		vhost_user_front_open(&front, socket_connect(back.path[0], SOCK_STREAM),
+				      PROTOCOL_ALL & ~(1ULL << VHOST_USER_PROTOCOL_F_CONFIG)),
+		0);
+	eventfd_write(back.command, 1000);
+	usleep(20000);
+	assert_int_equal(vhost_user_front_set_status(&front, 1), 0);
+	assert_int_equal(vhost_user_front_take_event(&front), VHOST_USER_EVENT_NONE);
+	vhost_user_front_close(&front);
+
 	front_connect(&front, back.path[0]);
 	shutdown(front.backchannel, SHUT_RDWR);
 	eventfd_write(back.command, 1000);
