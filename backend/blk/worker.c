@@ -24,9 +24,9 @@
 #include <unistd.h>
 
 #include "backend/blk/execute.h"
-#include "backend/blk/poll.h"
 #include "backend/blk/validate.h"
 #include "backend/blk/worker.h"
+#include "backend/poll.h"
 
 #define BATCH_MAX 64
 /*

@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "backend/blk/poll.h"
+#include "backend/poll.h"
 #include "backend/net/rx.h"
 #include "backend/net/tx.h"
 

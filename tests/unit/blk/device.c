@@ -5,7 +5,7 @@
  */
 #include "tests/unit/blk/harness.h"
 
-#include "backend/blk/poll.h"
+#include "backend/poll.h"
 
 #define IMAGE_BYTES (1ULL << 20)
 

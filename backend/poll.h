@@ -9,8 +9,8 @@
  * mean, beyond it is nothing. Long intervals are clamped, so that one pause ends the polling and a
  * few short intervals bring it back.
  */
-#ifndef PVKIT_BACKEND_BLK_POLL_H
-#define PVKIT_BACKEND_BLK_POLL_H
+#ifndef PVKIT_BACKEND_POLL_H
+#define PVKIT_BACKEND_POLL_H
 
 #include <stdint.h>
 
