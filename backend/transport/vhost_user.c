@@ -283,6 +283,12 @@ struct vhost_user *vhost_user_open(struct backend_device *device,
 	vu->device = device;
 	vu->fd = vu->backchannel = vu->listener = vu->timer = vu->guard = -1;
 	vu->protocol_offered = OFFERED_ALWAYS | options->protocol_features;
+	/*
+	 * QEMU before 8.2 runs each queue pair as a device of its own and sends ADD_MEM_REG for each,
+	 * so one region comes twice; SET_MEM_TABLE it knows to send once.
+	 */
+	if (vu->device->queues_told > 1)
+		vu->protocol_offered &= ~(1ULL << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
 	vu->ring_count = device->queues_max < RINGS_MAX ? device->queues_max : RINGS_MAX;
 	device->transport = vu;
 	device->config_changed = config_changed;
