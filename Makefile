@@ -5,16 +5,19 @@
 # make demo       the main job: a stock guest on pvkit, end to end
 # make check      all tests; make check-all: their long forms too
 # make bench      measurements (QUICK=1: two minutes)
-# make install    PREFIX=/usr/local DESTDIR=
+# make install    PREFIX=/usr/local DESTDIR= ; make uninstall
 #
 # SANITIZE=address,undefined or SANITIZE=thread builds the same into build/address,undefined and so on.
+# V=1 shows the commands.
 
 SANITIZE ?=
 B := build$(if $(SANITIZE),/$(SANITIZE))
 PREFIX ?= /usr/local
 VERSION := 0.1.0
 
-CC ?= gcc
+V ?= 0
+quiet = $(if $(filter 0,$(V)),@printf '  %-4s %s\n' $(1) $(2);)
+
 CFLAGS ?= -O2 -g
 PVKIT_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes \
 	-Wno-unused-parameter -fno-strict-aliasing -pthread -I. -D_GNU_SOURCE \
@@ -59,26 +62,26 @@ all: $(PROGRAMS) $(MAN)
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(PVKIT_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call quiet,CC,$@)$(CC) $(PVKIT_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 define room_rule
 $(B)/lib$(1).a: $(call objects,$($(1)_SRC))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	$$(AR) rcs $$@ $$^
+	$$(call quiet,AR,$$@)$$(AR) rcs $$@ $$^
 endef
 $(foreach room,$(ROOMS),$(eval $(call room_rule,$(room))))
 
 # Rooms look to the left only, so this order links.
 define program_rule
 $(B)/$(1): $($(1)_OBJ) $(patsubst %,$(B)/lib%.a,$($(1)_ROOMS))
-	$$(CC) $$(PVKIT_CFLAGS) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $(foreach r,$($(1)_ROOMS),$(LDLIBS_$(r))) $$(LDLIBS)
+	$$(call quiet,LD,$$@)$$(CC) $$(PVKIT_CFLAGS) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $(foreach r,$($(1)_ROOMS),$(LDLIBS_$(r))) $$(LDLIBS)
 endef
 $(foreach program,$(notdir $(PROGRAMS)),$(eval $(call program_rule,$(program))))
 
 $(B)/man/%.1: $(B)/%
 	@mkdir -p $(@D)
-	$< --print-man >$@.tmp && mv $@.tmp $@
+	$(call quiet,MAN,$@)$< --print-man >$@.tmp && mv $@.tmp $@
 
 # Unit tests: tests/unit/ROOM/NAME.c is one cmocka program on the rooms that ROOM may look at.
 unit_ROOMS_abi :=
@@ -93,7 +96,7 @@ UNITS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*/*.c))
 
 define unit_rule
 $(1): $(1).o $(patsubst %,$(B)/lib%.a,$(unit_ROOMS_$(2)))
-	$$(CC) $$(PVKIT_CFLAGS) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ \
+	$$(call quiet,LD,$$@)$$(CC) $$(PVKIT_CFLAGS) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ \
 		$(foreach r,$(unit_ROOMS_$(2)),$(LDLIBS_$(r))) -lcmocka $$(LDLIBS)
 endef
 $(foreach unit,$(UNITS),$(eval $(call unit_rule,$(unit),$(notdir $(patsubst %/,%,$(dir $(unit)))))))
@@ -106,12 +109,29 @@ $(B)/tests/unit/abi/xen_kernel.o: PVKIT_CFLAGS += $(if $(KERNEL_HEADERS),$(addpr
 
 units: $(UNITS)
 
+DESCRIPTIONS := $(wildcard packaging/vhost-user/*.json)
+BINDIR := $(DESTDIR)$(PREFIX)/bin
+MANDIR := $(DESTDIR)$(PREFIX)/share/man/man1
+# Where libvirt and others look for back-end programs: docs/interop/vhost-user.json of QEMU.
+DESCRIPTIONDIR := $(DESTDIR)$(PREFIX)/share/qemu/vhost-user
+
+install: all
+	install -d $(BINDIR) $(MANDIR) $(DESCRIPTIONDIR)
+	install $(PROGRAMS) $(BINDIR)
+	install -m 644 $(MAN) $(MANDIR)
+	for f in $(DESCRIPTIONS); do sed 's|/usr/local/bin|$(PREFIX)/bin|' $$f \
+		>$(DESCRIPTIONDIR)/$${f##*/} && chmod 644 $(DESCRIPTIONDIR)/$${f##*/} || exit 1; done
+
+uninstall:
+	rm -f $(addprefix $(BINDIR)/,$(notdir $(PROGRAMS))) $(addprefix $(MANDIR)/,$(notdir $(MAN))) \
+		$(addprefix $(DESCRIPTIONDIR)/,$(notdir $(DESCRIPTIONS)))
+
 clean:
 	rm -rf build
 
 include tests/tests.mk
 include bench/bench.mk
 
-.PHONY: all units clean
+.PHONY: all units install uninstall clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
