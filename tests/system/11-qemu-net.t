@@ -14,7 +14,7 @@ run_guest() { # NAME KERNEL TAP N PAIRS DEVICE-OPTIONS STEPS
 	add_tap "$tap" "$n" "$pairs"
 	spawn "netd-$name" "$BUILD/pvkit-netd" --socket-path="$scratch/$name.sock" --link="tap:$tap" --queue-pairs="$pairs"
 	ok "$name: the daemon starts" within 10 test -S "$scratch/$name.sock"
-	spawn "iperf-$name" iperf3 -s --forceflush -B "10.99.$n.1"
+	ok "$name: iperf3 listens" start_iperf "$n"
 	qemu "$name" "$kernel" 2 "pvkit.run=net pvkit.seconds=2 pvkit.streams=$pairs pvkit.address=10.99.$n.2 pvkit.gateway=10.99.$n.1" \
 		-chardev "socket,id=net,path=$scratch/$name.sock" \
 		-netdev "vhost-user,id=net,chardev=net,queues=$pairs" \
@@ -24,7 +24,7 @@ run_guest() { # NAME KERNEL TAP N PAIRS DEVICE-OPTIONS STEPS
 	ok "$name: the guest saw $pairs queue pairs" says "$scratch/$name.log" "52:54:00:99:0$n:02, $pairs queue pairs"
 	ok "$name: clean log" guest_log_clean "$name"
 	ok "$name: the daemon ends at SIGTERM" status_is 0 stop "netd-$name"
-	stop "iperf-$name"
+	stop "iperf$n"
 }
 
 run_guest one-pair 6.1 tap1 1 1 mq=off,vectors=0
