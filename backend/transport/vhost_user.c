@@ -29,6 +29,9 @@
 	 1ULL << VHOST_USER_PROTOCOL_F_BACKEND_REQ | 1ULL << VHOST_USER_PROTOCOL_F_CONFIG | \
 	 1ULL << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS | 1ULL << VHOST_USER_PROTOCOL_F_STATUS)
 
+/* Before accept() is tried again that failed for want of descriptors or memory. */
+#define ACCEPT_PAUSE_MS 1000
+
 /* The u64 of SET_VRING_KICK can name no more. */
 #define RINGS_MAX (VHOST_USER_VRING_INDEX_MASK + 1)
 
@@ -48,17 +51,29 @@ int vhost_user_fault(struct vhost_user *vu, const char *format, ...)
 	return -EPROTO;
 }
 
-static void timer_arm(struct vhost_user *vu, bool on)
+/* Runs once, from the first call on; 0 stops it. */
+static void timer_arm(struct vhost_user *vu, unsigned int ms)
 {
 	const struct itimerspec when = {
-		.it_value.tv_sec = on ? VHOST_USER_MESSAGE_TIMEOUT_MS / 1000 : 0,
-		.it_value.tv_nsec = on ? VHOST_USER_MESSAGE_TIMEOUT_MS % 1000 * 1000000 : 0,
+		.it_value.tv_sec = ms / 1000,
+		.it_value.tv_nsec = ms % 1000 * 1000000,
 	};
 
-	if (vu->timer_armed == on)
+	if (vu->timer_armed == (ms > 0))
 		return;
 	timerfd_settime(vu->timer, 0, &when, NULL);
-	vu->timer_armed = on;
+	vu->timer_armed = ms > 0;
+}
+
+static void listener_watch(struct vhost_user *vu)
+{
+	int err = control_watch(vu->listener, EPOLLIN, on_listener, vu);
+
+	if (!err)
+		return;
+	log_error("%s: cannot listen any more: %s; start it anew", vu->device->name,
+		  strerror(-err));
+	control_quit(1);
 }
 
 /* @fd is taken over, also on failure. */
@@ -84,7 +99,7 @@ static void connection_drop(struct vhost_user *vu)
 	uint64_t count;
 
 	control_unwatch(vu->fd);
-	timer_arm(vu, false);
+	timer_arm(vu, 0);
 	vhost_user_reset_device(vu);
 	memory_table_clear(vu->memory);
 	if (vu->device->ops->memory_changed)
@@ -104,8 +119,6 @@ static void connection_drop(struct vhost_user *vu)
 
 static void connection_close(struct vhost_user *vu, bool orderly)
 {
-	int err;
-
 	connection_drop(vu);
 	if (vu->listener < 0) {
 		if (!orderly)
@@ -116,22 +129,39 @@ static void connection_close(struct vhost_user *vu, bool orderly)
 		return;
 	}
 	log_info("%s: front-end left; waiting for the next at %s", vu->device->name, vu->path);
-	err = control_watch(vu->listener, EPOLLIN, on_listener, vu);
-	if (err) {
-		log_error("%s: cannot listen any more: %s", vu->device->name, strerror(-err));
-		control_quit(1);
-	}
+	listener_watch(vu);
+}
+
+/*
+ * The front-end stays in the backlog and keeps the listener readable, so the loop would turn as fast
+ * as it can until somebody frees what is missing.
+ */
+static void accept_later(struct vhost_user *vu, int err)
+{
+	log_peer(&vu->limit,
+		 "%s: a front-end waits at %s and cannot be served: %s; trying again each second; "
+		 "raise the limit of open files (ulimit -n) or free memory",
+		 vu->device->name, vu->path, strerror(err));
+	control_unwatch(vu->listener);
+	timer_arm(vu, ACCEPT_PAUSE_MS);
 }
 
 static void on_listener(void *context, uint32_t events)
 {
 	struct vhost_user *vu = context;
-	int fd = accept4(vu->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(vu->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), err;
 
-	if (fd < 0)
-		return; /* it went away before we looked, or no descriptor is left: the loop retries */
-	log_info("%s: front-end came", vu->device->name);
-	connection_open(vu, fd);
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			accept_later(vu, errno);
+		return; /* else it went away before we looked */
+	}
+	err = connection_open(vu, fd);
+	if (err)
+		log_peer(&vu->limit, "%s: front-end cannot be served: %s; closing the connection",
+			 vu->device->name, strerror(-err));
+	else
+		log_info("%s: front-end came", vu->device->name);
 }
 
 static void on_connection(void *context, uint32_t events)
@@ -142,10 +172,10 @@ static void on_connection(void *context, uint32_t events)
 
 	switch (message_receive(m, vu->fd)) {
 	case MESSAGE_PARTIAL:
-		timer_arm(vu, m->received > 0);
+		timer_arm(vu, m->received ? VHOST_USER_MESSAGE_TIMEOUT_MS : 0);
 		return;
 	case MESSAGE_WHOLE:
-		timer_arm(vu, false);
+		timer_arm(vu, 0);
 		err = vhost_user_dispatch(vu);
 		message_drop(m);
 		message_begin(m);
@@ -175,6 +205,11 @@ static void on_timer(void *context, uint32_t events)
 
 	if (read(vu->timer, &expired, sizeof(expired)) < 0 || !vu->timer_armed)
 		return;
+	if (vu->fd < 0) {
+		vu->timer_armed = false;
+		listener_watch(vu);
+		return;
+	}
 	log_peer(&vu->limit, "%s: front-end: message not whole after %u ms; closing the connection",
 		 vu->device->name, VHOST_USER_MESSAGE_TIMEOUT_MS);
 	connection_close(vu, false);

@@ -32,11 +32,11 @@ struct vhost_user {
 	const char *path; /* NULL: one connection that was handed to us */
 	uint64_t protocol_offered; /* 1 << bit */
 	int listener; /* -1 with --fd */
-	int timer; /* timerfd: runs while a message is incomplete */
+	int timer; /* timerfd: runs while a message is incomplete, or accept() has to pause */
 	int guard; /* eventfd: guest memory was pulled away */
 	struct log_limit limit;
 
-	/* The connection; all of this is as vhost_user_reset() leaves it when fd is -1. */
+	/* The connection; all but the timer is as connection_drop() leaves it when fd is -1. */
 	int fd;
 	int backchannel; /* -1: none */
 	bool timer_armed;

@@ -2,6 +2,9 @@
 /*
  * The shim's front-end against our back-end: what honest front-ends do, in all orders that occur.
  */
+#include <sys/resource.h>
+#include <sys/un.h>
+
 #include "tests/unit/transport/fixture.h"
 
 static void echo_all_queues(uint64_t features)
@@ -550,6 +553,50 @@ static void test_inherited_connection(void **state)
 	guest_close(&guest);
 }
 
+static int connect_to(int fd, const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	return connect(fd, (const struct sockaddr *)&address, sizeof(address));
+}
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+	return time.tv_sec * 1000000000ULL + time.tv_nsec;
+}
+
+/* With no descriptor to be had a front-end waits, without a CPU that spins; then it is served. */
+static void test_no_descriptors(void **state)
+{
+	struct vhost_user_front front;
+	struct rlimit limit, none;
+	struct back back;
+	uint64_t before;
+	int fd, free_fd;
+
+	back_open(&back, 1, -1);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	free_fd = dup(fd);
+	close(free_fd);
+	none = (struct rlimit){free_fd, limit.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(connect_to(fd, back.path[0]), 0);
+	usleep(50000);
+	before = cpu_ns();
+	usleep(200000);
+	before = cpu_ns() - before;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_true(before < 20000000);
+	assert_int_equal(vhost_user_front_open(&front, fd, PROTOCOL_ALL), 0);
+	vhost_user_front_close(&front);
+	back_close(&back);
+}
+
 static void test_cannot_open(void **state)
 {
 	struct backend_device device = {.ops = &echo_ops, .name = "none", .queues_max = 1};
@@ -591,6 +638,7 @@ int main(void)
 		cmocka_unit_test(test_bare_protocol),
 		cmocka_unit_test(test_packed_ring_from_zero),
 		cmocka_unit_test(test_inherited_connection),
+		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_cannot_open),
 	};
 
