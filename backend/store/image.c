@@ -9,6 +9,9 @@
  * end with it whatever happens. A writer locks the whole file. A reader takes shared locks of two
  * bytes only, those that QEMU's tools use to say "I read" and "nobody may write" (100 and 201): two
  * readers of either project get along, and a writer of either is refused beside them.
+ *
+ * A block device may be in use by the kernel itself, which takes no such lock: mounted, swapped to, part
+ * of an array. So a writer also claims it (O_EXCL), which the kernel refuses then.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +34,7 @@
 #include "common/log.h"
 
 /*
- * A process that was killed keeps its lock for some milliseconds: the kernel takes down its io_uring,
+ * A process that was killed keeps its lock and claim for some milliseconds: the kernel takes down its io_uring,
  * which holds the file, after the process is gone. Its successor is not to be refused for that.
  */
 #define LOCK_TRIES    20
@@ -80,20 +83,47 @@ static int image_lock(const struct store_image *image)
 	return -1;
 }
 
+/* A claim is for block devices only: for other files O_EXCL without O_CREAT is undefined. */
+static int image_claim_flag(const struct store_image *image)
+{
+	struct stat st;
+
+	if (image->read_only || stat(image->name, &st) < 0 || !S_ISBLK(st.st_mode))
+		return 0;
+	return O_EXCL;
+}
+
+static int image_open_claimed(const char *name, int flags)
+{
+	const struct timespec pause = {0, LOCK_PAUSE_NS};
+	unsigned int i;
+	int fd;
+
+	for (i = 0; (fd = open(name, flags)) < 0 && errno == EBUSY && i < LOCK_TRIES; i++)
+		nanosleep(&pause, NULL);
+	return fd;
+}
+
 static int image_open_file(struct store_image *image)
 {
-	int flags = (image->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK;
+	int flags = (image->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK |
+		    (image->direct ? O_DIRECT : 0);
 
 	/*
 	 * O_NONBLOCK: a FIFO must be refused, not waited for. It goes once the file is open: io_uring
 	 * would fail requests on it that have to wait.
 	 */
-	image->fd = open(image->name, flags | (image->direct ? O_DIRECT : 0));
+	image->fd = image_open_claimed(image->name, flags | image_claim_flag(image));
 	if (image->fd >= 0)
 		return fcntl(image->fd, F_SETFL, image->direct ? O_DIRECT : 0);
 	if (errno == EINVAL && image->direct)
 		log_error("%s: its file system has no O_DIRECT; use --cache=writeback",
 			  image->name);
+	else if (errno == EBUSY)
+		log_error(
+			"%s: in use by this host: mounted, swapped to, part of an array or claimed "
+			"by another program; release it, or use --read-only",
+			image->name);
 	else if (errno == EISDIR)
 		log_error("%s: is a directory; name a raw image file or a block device",
 			  image->name);

@@ -5,6 +5,8 @@
 #include "tests/unit/blk/harness.h"
 
 #include <fcntl.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 static char path[64];
@@ -151,6 +153,52 @@ static void test_direct_says_its_alignment(void **state)
 	store_image_close(image);
 }
 
+/* A loop device in front of the file, its name in @name. -1: not to be had here. */
+static int loop_open(char *name, size_t size)
+{
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), number, loop = -1;
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	number = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
+	snprintf(name, size, "/dev/loop%d", number);
+	if (number >= 0)
+		loop = open(name, O_RDWR | O_CLOEXEC);
+	if (loop >= 0 && ioctl(loop, LOOP_SET_FD, fd) < 0) {
+		close(loop);
+		loop = -1;
+	}
+	close(fd);
+	if (control >= 0)
+		close(control);
+	return loop;
+}
+
+/* What a mount does: it claims the device. */
+static void test_claimed_device_is_not_written(void **state)
+{
+	struct store_image *image;
+	char name[32];
+	int loop = loop_open(name, sizeof(name)), claim;
+
+	if (loop < 0)
+		skip(); /* no rights, or no loop devices */
+	claim = open(name, O_RDONLY | O_EXCL | O_CLOEXEC);
+	assert_true(claim >= 0);
+	assert_refused(name, false, STORE_CACHE_WRITEBACK, 0);
+	image = open_file(name, true, STORE_CACHE_WRITEBACK, 0);
+	assert_non_null(image);
+	store_image_close(image);
+	close(claim);
+
+	image = open_file(name, false, STORE_CACHE_WRITEBACK, 0);
+	assert_non_null(image);
+	assert_true(image->block_device);
+	assert_true(open(name, O_RDONLY | O_EXCL | O_CLOEXEC) < 0);
+	store_image_close(image);
+	ioctl(loop, LOOP_CLR_FD);
+	close(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -164,6 +212,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refresh, make, drop),
 		cmocka_unit_test_setup_teardown(test_null_image, make, drop),
 		cmocka_unit_test_setup_teardown(test_direct_says_its_alignment, make, drop),
+		cmocka_unit_test_setup_teardown(test_claimed_device_is_not_written, make, drop),
 	};
 
 	log_open("image", false);
