@@ -17,6 +17,8 @@ struct model {
 	/* Taken and not answered: whose response comes when is not the ring's business. */
 	uint32_t held_count;
 	bool back_sleeps, front_sleeps;
+	bool back_quiet, front_quiet; /* asked for no events */
+	bool owed; /* by a new owner of the back-end: one notification */
 	unsigned long notified_back, notified_front, untaken;
 };
 
@@ -49,6 +51,8 @@ static void step_front_publish(struct model *m)
 		assert_false(notify);
 	if (news && m->back_sleeps)
 		assert_true(notify);
+	if (m->back_quiet)
+		assert_false(notify);
 	if (notify) {
 		m->back_sleeps = false;
 		m->notified_back++;
@@ -111,8 +115,11 @@ static void step_back_publish(struct model *m)
 	notify = xen_back_should_notify(&m->fx->back);
 	if (!news)
 		assert_false(notify);
-	if (news && m->front_sleeps)
+	if (news && (m->front_sleeps || m->owed))
 		assert_true(notify);
+	if (m->front_quiet && !m->owed)
+		assert_false(notify);
+	m->owed = m->owed && !news;
 	if (notify) {
 		m->front_sleeps = false;
 		m->notified_front++;
@@ -142,10 +149,12 @@ static void step_back_sleep(struct model *m)
 
 	if (xen_draw(&m->seed) & 1) {
 		xen_back_events_disable(&m->fx->back);
+		m->back_quiet = true;
 		m->back_sleeps = false;
 		return;
 	}
 	work = xen_back_events_enable(&m->fx->back);
+	m->back_quiet = false;
 	assert_int_equal(work, m->published != m->taken);
 	m->back_sleeps = !work;
 }
@@ -156,10 +165,12 @@ static void step_front_sleep(struct model *m)
 
 	if (xen_draw(&m->seed) & 1) {
 		xen_front_events_disable(&m->fx->front);
+		m->front_quiet = true;
 		m->front_sleeps = false;
 		return;
 	}
 	work = xen_front_events_enable(&m->fx->front);
+	m->front_quiet = false;
 	assert_int_equal(work, m->announced != m->reaped);
 	m->front_sleeps = !work;
 }
@@ -176,6 +187,8 @@ static void step_takeover(struct model *m)
 		return;
 	assert_int_equal(xen_back_init(&fx->back, &fx->area, xen_back_position(&fx->back)), 0);
 	m->back_sleeps = false;
+	m->back_quiet = false;
+	m->owed = true;
 }
 
 static void run(struct xen_fixture *fx, const struct xen_variant *v, uint32_t seed)
@@ -194,6 +207,7 @@ static void run(struct xen_fixture *fx, const struct xen_variant *v, uint32_t se
 	m->v = *v;
 	m->seed = seed;
 	xen_fixture_start(fx, v);
+	m->owed = true;
 	for (i = 0; i < STEPS; i++) {
 		void (*chosen)(struct model *) =
 			step[xen_draw(&m->seed) % (sizeof(step) / sizeof(step[0]))];

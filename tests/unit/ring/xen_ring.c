@@ -22,7 +22,7 @@ static void test_slots(void **state)
 		{1, 112, 32}, {2, 112, 64}, {4, 112, 128}, {8, 112, 256}, {16, 112, 512},
 		{1, 12, 256}, {1, 8, 256},  {1, 16, 128},  {1, 4, 512},   {16, 8, 4096},
 		{1, 4032, 1}, {1, 4036, 0}, {1, 0, 0},     {1, 6, 0},     {1, 0xfffffffc, 0},
-		{0, 112, 0},  {17, 112, 0}, {3, 112, 64},
+		{0, 112, 0},  {17, 112, 0}, {3, 112, 64},  {1, 2016, 2},  {1, 1344, 2},
 	};
 	struct xen_ring_area area = {.pages = pages};
 	size_t i;
@@ -291,8 +291,8 @@ static void test_disable_takes_the_event_back(void **state)
 	take(fx, 1);
 	/* One that was passed is left alone: the line stays where it is. */
 	assert_false(xen_back_events_enable(&fx->back));
-	put(fx, 1);
-	take(fx, 1);
+	put(fx, 2);
+	take(fx, 2);
 	before = fx->header->req_event;
 	xen_back_events_disable(&fx->back);
 	assert_int_equal(fx->header->req_event, before);

@@ -17,7 +17,7 @@
 #define NAPS  5000
 #else
 #define TOTAL 8000
-#define NAPS  100000
+#define NAPS  50000
 #endif
 
 /* How a side waits that found nothing to do. */
