@@ -115,6 +115,9 @@ static const struct option_spec shim_options[] = {
 	 .help = "The guest's memory, with suffix M or G, a multiple of 1M. The default is 512M."},
 	{.name = "cpus", .kind = OPTION_NUMBER, .offset = FIELD(cpus), .argument = "N", .minimum = 1,
 	 .maximum = VM_CPUS_MAX, .help = "How many vCPUs. The default is 1."},
+	{.name = "prealloc", .kind = OPTION_FLAG, .offset = FIELD(prealloc),
+	 .help = "Take all of the guest's memory from the host at the start, in huge pages where it has "
+		 "them: starts later, runs faster. By default memory is taken as the guest touches it."},
 	{.name = "mode", .kind = OPTION_CHOICE, .offset = FIELD(mode), .choices = mode_names,
 	 .help = "hvm (the default) gives the guest virtio devices, which stock kernels know. pv, "
 		 "paravirtual devices for the pvkit modules, is not in this version yet."},

@@ -48,7 +48,7 @@ struct shim_config {
 	const char *kernel, *initrd, *append, *console;
 	uint64_t memory, cpus;
 	unsigned int mode, on_reboot;
-	bool verbose;
+	bool prealloc, verbose;
 	struct shim_disk disks[CONFIG_DEVICES_MAX];
 	struct shim_net nets[CONFIG_DEVICES_MAX];
 	unsigned int disks_count, nets_count;

@@ -23,6 +23,7 @@
 #include "hypervisor-shim/daemons.h"
 #include "hypervisor-shim/devices.h"
 #include "hypervisor-shim/machine.h"
+#include "hypervisor-shim/vm.h"
 
 static int signals = -1;
 static int last_signal;
@@ -61,6 +62,8 @@ static int prepare(const struct shim_config *config)
 		result = console_open(config->console);
 	if (!result)
 		result = machine_open(config->memory, (unsigned int)config->cpus);
+	if (!result && config->prealloc)
+		result = vm_preallocate();
 	if (!result)
 		result = daemons_open();
 	if (!result)

@@ -31,6 +31,10 @@
 #define PCI64_SIZE_MAX	 (64ULL << 30)
 #define HUGE_PAGE	 (2ULL << 20)
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
+
 struct slot {
 	uint64_t address, size; /* size 0: free */
 	void *host;
@@ -43,6 +47,7 @@ static struct {
 	struct guest_memory memory;
 	uint64_t region_offset[2]; /* in ram_fd */
 	uint64_t pci64_start;
+	bool preallocate;
 	pthread_mutex_t slots_lock;
 	struct slot slots[SLOTS_MAX];
 } vm = {.kvm = -1, .fd = -1, .ram_fd = -1, .slots_lock = PTHREAD_MUTEX_INITIALIZER};
@@ -334,16 +339,54 @@ void vm_close(void)
 	for (uint32_t i = 0; i < vm.memory.count; i++)
 		munmap(vm.memory.region[i].host, vm.memory.region[i].size);
 	vm.memory.count = 0;
+	vm.preallocate = false;
 	memset(vm.slots, 0, sizeof(vm.slots));
+}
+
+/*
+ * Collapsing makes huge pages of small ones that are there, also where the host's setting for shared memory
+ * says "never". It may fail piece by piece, and altogether on an old kernel: small pages do too.
+ */
+static void make_huge(const struct guest_region *region)
+{
+	for (uint64_t at = 0; at + HUGE_PAGE <= region->size; at += HUGE_PAGE) {
+		if (madvise(region->host + at, HUGE_PAGE, MADV_COLLAPSE) < 0 && errno == EINVAL)
+			return;
+	}
+}
+
+int vm_preallocate(void)
+{
+	int result;
+
+	vm.preallocate = true;
+	for (uint32_t i = 0; i < vm.memory.count; i++) {
+		const struct guest_region *region = &vm.memory.region[i];
+
+		if (madvise(region->host, region->size, MADV_POPULATE_WRITE) < 0) {
+			result = -errno;
+			log_errno("cannot take %llu MiB of memory from the host; give the guest less "
+				  "--memory, or leave out --prealloc",
+				  (unsigned long long)region->size >> 20);
+			return result;
+		}
+		make_huge(region);
+	}
+	return 0;
 }
 
 int vm_reset(void)
 {
+	int result;
+
 	/* The pages go away everywhere: here, in KVM's tables, and in the back-ends' mappings. */
 	if (fallocate(vm.ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
 		      (off_t)vm.ram_size) < 0)
 		return -errno;
-	return irq_reset();
+	result = irq_reset();
+	if (!result && vm.preallocate)
+		result = vm_preallocate();
+	return result;
 }
 
 int vm_ioeventfd(uint64_t address, unsigned int size, int fd, bool on)

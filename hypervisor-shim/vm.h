@@ -30,6 +30,8 @@
 /* Opens /dev/kvm and makes a VM with @memory bytes of shared RAM (memfd, so that back-ends map it). */
 int vm_open(uint64_t memory, unsigned int cpus);
 void vm_close(void);
+/* Takes all RAM from the host now, in huge pages where it gives them; again after each vm_reset(). */
+int vm_preallocate(void);
 /* RAM reads zero again and the interrupt controllers are as after vm_open(). No vCPU runs meanwhile. */
 int vm_reset(void);
 

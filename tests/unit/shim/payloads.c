@@ -358,6 +358,7 @@ static void resets_begin_anew(void **state)
 	payload_elf(ways_to_reset, ways_to_reset_end);
 	payload_boot(2, "");
 	plug_fake();
+	assert_int_equal(vm_preallocate(), 0); /* a reset wipes, and takes it again */
 	fake.value = 3;
 	assert_int_equal(payload_run(), MACHINE_RESET);
 	while (fake.value--) {
@@ -431,6 +432,22 @@ static void a_busy_guest_can_be_stopped(void **state)
 	payload_end();
 }
 
+static void memory_can_be_taken_at_once(void **state)
+{
+	size_t pages = PAYLOAD_MEMORY / 4096, resident = 0;
+	unsigned char *there = malloc(pages);
+
+	payload_elf(idle, idle_end);
+	payload_boot(1, "");
+	assert_int_equal(vm_preallocate(), 0);
+	assert_int_equal(mincore(vm_memory()->region[0].host, PAYLOAD_MEMORY, there), 0);
+	for (size_t i = 0; i < pages; i++)
+		resident += there[i] & 1;
+	assert_int_equal(resident, pages);
+	free(there);
+	payload_end();
+}
+
 static void memory_slots_come_and_go(void **state)
 {
 	void *page = mmap(NULL, 0x10000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -496,6 +513,7 @@ int main(void)
 		TEST(panics_are_told),
 		TEST(absent_devices_answer_at_once),
 		TEST(a_busy_guest_can_be_stopped),
+		TEST(memory_can_be_taken_at_once),
 		TEST(memory_slots_come_and_go),
 		TEST(memory_cannot_shrink),
 		cmocka_unit_test(memory_lies_around_the_hole),
