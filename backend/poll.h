@@ -47,4 +47,24 @@ static inline void poll_learn(struct poll_budget *poll, uint64_t idle_ns)
 	poll->mean_ns = (poll->mean_ns * 7 + idle_ns) / 8;
 }
 
+/*
+ * Kicks that bring nothing. Now and then one is late, its request being found already; but a peer that
+ * kicks for ever, or whose descriptor is readable for ever, would keep a CPU of ours busy. Beyond what
+ * chance explains, each one more makes us rest for longer, without a look at its kicks; the first
+ * request that is found ends that.
+ */
+#define POLL_IDLE_SLEEPS_MAX 64
+#define POLL_REST_STEP_US    100
+#define POLL_REST_MAX_US     10000
+
+/* @idle_sleeps: how many in a row ended without work. */
+static inline unsigned int poll_rest_us(unsigned int idle_sleeps)
+{
+	if (idle_sleeps <= POLL_IDLE_SLEEPS_MAX)
+		return 0;
+	idle_sleeps -= POLL_IDLE_SLEEPS_MAX;
+	return idle_sleeps < POLL_REST_MAX_US / POLL_REST_STEP_US ? idle_sleeps * POLL_REST_STEP_US
+								  : POLL_REST_MAX_US;
+}
+
 #endif

@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <immintrin.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -57,6 +58,7 @@ struct blk_worker {
 	uint64_t work_end_ns; /* of the last round that did something */
 	uint64_t cpu_time_ns; /* when stats->cpu_ns was renewed */
 	bool idle; /* since then, with nothing in flight */
+	unsigned int idle_sleeps; /* in a row, no work between them */
 	bool published; /* since the last decision to interrupt */
 	bool reported; /* the source is broken, and that was said */
 
@@ -236,6 +238,7 @@ static unsigned int round_once(struct blk_worker *worker, bool stopping)
 		engine->submit(worker->store); /* requests that take another step */
 	if (!(fetched + reaped))
 		return 0;
+	worker->idle_sleeps = 0;
 	publish(worker);
 	interrupt(worker);
 	return fetched + reaped;
@@ -294,6 +297,22 @@ static void renew_cpu_time(struct blk_worker *worker)
 			 __ATOMIC_RELAXED);
 }
 
+/*
+ * A peer that floods us with kicks is served at intervals. What the store has finished waits as long;
+ * the order to stop does not.
+ */
+static void rest(struct blk_worker *worker, bool stopping)
+{
+	struct pollfd wake = {.fd = stopping ? -1 : worker->wake, .events = POLLIN};
+	unsigned int us = poll_rest_us(worker->idle_sleeps++);
+	struct timespec time = {0, us * 1000L};
+
+	if (!us || worker->options.kick < 0)
+		return;
+	ppoll(&wake, 1, &time, NULL);
+	worker->now_ns = clock_ns(CLOCK_MONOTONIC);
+}
+
 /* Sleeps until a kick, a completion or the order to stop. */
 static void sleep_until_event(struct blk_worker *worker, bool stopping)
 {
@@ -301,6 +320,7 @@ static void sleep_until_event(struct blk_worker *worker, bool stopping)
 	bool kicks = !stopping && !source->broken;
 	uint64_t count;
 
+	rest(worker, stopping);
 	if (kicks && source->ops->arm(source)) {
 		source->ops->disarm(source);
 		return;

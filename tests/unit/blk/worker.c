@@ -30,6 +30,7 @@ struct test_source {
 	_Atomic unsigned int when_armed; /* come while the worker arms, without a kick */
 	_Atomic unsigned int answered, published, interrupts;
 	_Atomic bool armed;
+	_Atomic bool flood; /* the kick stays readable, whatever is taken */
 	int kick;
 };
 
@@ -86,6 +87,8 @@ static bool test_take_kick(struct blk_source *base)
 {
 	uint64_t count;
 
+	if (source.flood)
+		return true;
 	return read(source.kick, &count, sizeof(count)) > 0;
 }
 
@@ -250,6 +253,29 @@ static void test_without_kicks(void **state)
 	assert_true(stats_read(&stats.sleeps) < 2000);
 }
 
+/* Kicks without end and without work cost no CPU; requests and the order to stop are heeded. */
+static void test_flood_of_kicks(void **state)
+{
+	uint64_t sleeps;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		start(&store_engine_null, 0, true);
+		source.flood = true;
+		source.base.broken = i; /* a peer goes on kicking a ring that it broke */
+		kick();
+		usleep(100000);
+		sleeps = stats_read(&stats.sleeps);
+		usleep(200000);
+		assert_in_range(stats_read(&stats.sleeps) - sleeps, 1, 200);
+		if (!i) {
+			source.waiting = 10;
+			wait_published(10);
+		}
+		stop();
+	}
+}
+
 static void test_more_than_a_batch(void **state)
 {
 	start(&store_engine_threads, 0, true);
@@ -269,6 +295,7 @@ int main(void)
 		cmocka_unit_test(test_sleeps_when_idle),
 		cmocka_unit_test(test_polls_for_its_budget),
 		cmocka_unit_test(test_without_kicks),
+		cmocka_unit_test(test_flood_of_kicks),
 		cmocka_unit_test(test_more_than_a_batch),
 	};
 
