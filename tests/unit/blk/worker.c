@@ -30,6 +30,7 @@ struct test_source {
 	_Atomic unsigned int when_armed; /* come while the worker arms, without a kick */
 	_Atomic unsigned int answered, published, interrupts;
 	_Atomic bool armed;
+	_Atomic bool breaks; /* the next fetch finds the ring broken */
 	_Atomic bool flood; /* the kick stays readable, whatever is taken */
 	int kick;
 };
@@ -41,6 +42,7 @@ static unsigned int test_fetch(struct blk_source *base, struct blk_request **req
 {
 	unsigned int count;
 
+	base->broken = source.breaks;
 	for (count = 0; count < max && source.waiting; count++, source.waiting--) {
 		requests[count]->op = BLK_FLUSH;
 		requests[count]->bytes = 0;
@@ -262,7 +264,7 @@ static void test_flood_of_kicks(void **state)
 	for (i = 0; i < 2; i++) {
 		start(&store_engine_null, 0, true);
 		source.flood = true;
-		source.base.broken = i; /* a peer goes on kicking a ring that it broke */
+		source.breaks = i; /* a peer goes on kicking a ring that it broke */
 		kick();
 		usleep(100000);
 		sleeps = stats_read(&stats.sleeps);
