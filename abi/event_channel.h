@@ -153,9 +153,7 @@ enum virtual_irq {
 	VIRTUAL_IRQS = 24,
 };
 
-/*
- * ---- two levels: the shared_info page ---------------------------------------------------------
- */
+/* ---- two levels: the shared_info page -------------------------------------------------------- */
 
 /* One word of summary bits, one bit a word of 64 ports. */
 #define EVENT_CHANNEL_TWO_LEVEL_WORDS 64
@@ -222,9 +220,7 @@ ABI_ASSERT(offsetof(struct shared_info_page, mask) == 2560);
 ABI_ASSERT(offsetof(struct shared_info_page, wall_version) == 3072);
 ABI_ASSERT(sizeof(struct shared_info_page) == 3136);
 
-/*
- * ---- FIFO -------------------------------------------------------------------------------------
- */
+/* ---- FIFO ------------------------------------------------------------------------------------ */
 
 #define EVENT_FIFO_LINK_BITS 17
 #define EVENT_FIFO_PORTS     (1U << EVENT_FIFO_LINK_BITS)

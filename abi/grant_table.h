@@ -27,9 +27,7 @@
 
 #include "abi/types.h"
 
-/*
- * ---- the table --------------------------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 #define GRANTS_RESERVED        8 /* references that no driver may allocate */
 #define GRANT_RESERVED_CONSOLE 0
@@ -99,9 +97,7 @@ typedef uint16_t grant_status;
 #define GRANT_TRANSFER_COMMITTED (1U << 2) /* with GRANT_TRANSFER: frame is about to change */
 #define GRANT_TRANSFER_COMPLETED (1U << 3)
 
-/*
- * ---- grant_table_op ---------------------------------------------------------------------------
- */
+/* ---- grant_table_op -------------------------------------------------------------------------- */
 
 /* The call's second argument is the address of structs, the third their count. */
 enum grant_op {

@@ -47,9 +47,7 @@ enum hypercall {
 	HYPERCALL_ARCH_7 = 55, /* the last of eight left to each port of Xen: platform.h takes it */
 };
 
-/*
- * ---- domains ----------------------------------------------------------------------------------
- */
+/* ---- domains --------------------------------------------------------------------------------- */
 
 #define DOMAIN_FIRST_RESERVED 0x7ff0 /* real domains are below */
 #define DOMAIN_SELF           0x7ff0 /* the caller */
@@ -60,9 +58,7 @@ enum hypercall {
 /* Our back-ends speak as the domain that holds Xen's own back-ends. */
 #define DOMAIN_BACKEND 0
 
-/*
- * ---- identity by CPUID ------------------------------------------------------------------------
- */
+/* ---- identity by CPUID ----------------------------------------------------------------------- */
 
 /*
  * In-tree guests look for the signature at multiples of 0x100 from 0x40000000 to 0x4000ff00 and
@@ -90,9 +86,7 @@ enum hypercall {
 #define XEN_LEAF_HVM_UPCALL_VECTOR \
 	(1U << 6) /* HVM_OP_SET_UPCALL_VECTOR is enough for every event */
 
-/*
- * ---- memory_op --------------------------------------------------------------------------------
- */
+/* ---- memory_op ------------------------------------------------------------------------------- */
 
 enum memory_op {
 	MEMORY_OP_INCREASE_RESERVATION = 0,
@@ -186,9 +180,7 @@ struct memory_map_entry {
 } __attribute__((packed));
 ABI_ASSERT(sizeof(struct memory_map_entry) == 20);
 
-/*
- * ---- xen_version ------------------------------------------------------------------------------
- */
+/* ---- xen_version ----------------------------------------------------------------------------- */
 
 enum version_op {
 	VERSION_OP_VERSION = 0, /* no struct; answers major << 16 | minor */
@@ -248,9 +240,7 @@ enum xen_feature {
 	XEN_FEATURE_DOM0 = 11,
 };
 
-/*
- * ---- sched_op ---------------------------------------------------------------------------------
- */
+/* ---- sched_op -------------------------------------------------------------------------------- */
 
 enum sched_op {
 	SCHED_OP_YIELD = 0, /* no struct */
@@ -300,9 +290,7 @@ struct sched_watchdog_args {
 };
 ABI_ASSERT(sizeof(struct sched_watchdog_args) == 8);
 
-/*
- * ---- vcpu_op ----------------------------------------------------------------------------------
- */
+/* ---- vcpu_op --------------------------------------------------------------------------------- */
 
 enum vcpu_op {
 	VCPU_OP_INITIALISE = 0,
@@ -377,9 +365,7 @@ struct vcpu_physical_id {
 };
 ABI_ASSERT(sizeof(struct vcpu_physical_id) == 8);
 
-/*
- * ---- hvm_op -----------------------------------------------------------------------------------
- */
+/* ---- hvm_op ---------------------------------------------------------------------------------- */
 
 enum hvm_op {
 	HVM_OP_SET_PARAMETER = 0,
@@ -459,9 +445,7 @@ struct hvm_upcall_vector_args {
 ABI_ASSERT(sizeof(struct hvm_upcall_vector_args) == 8);
 ABI_ASSERT(offsetof(struct hvm_upcall_vector_args, vector) == 4);
 
-/*
- * ---- console_io, multicall, the platform device of in-tree guests ------------------------------
- */
+/* ---- console_io, multicall, the platform device of in-tree guests ---------------------------- */
 
 enum console_op {
 	CONSOLE_OP_WRITE = 0,

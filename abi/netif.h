@@ -33,9 +33,7 @@
 
 #include "abi/types.h"
 
-/*
- * ---- tx and rx rings --------------------------------------------------------------------------
- */
+/* ---- tx and rx rings ------------------------------------------------------------------------- */
 
 #define NETIF_SLOTS_MIN   18 /* every back-end takes a frame of so many tx slots */
 #define NETIF_TX_SIZE_MAX 65535 /* bytes of one frame */
@@ -160,9 +158,7 @@ ABI_ASSERT(sizeof(union netif_rx_slot) == 8);
 #define NETIF_TX_SLOT_BYTES sizeof(union netif_tx_slot)
 #define NETIF_RX_SLOT_BYTES sizeof(union netif_rx_slot)
 
-/*
- * ---- control ring -----------------------------------------------------------------------------
- */
+/* ---- control ring ---------------------------------------------------------------------------- */
 
 /*
  * What a request's data hold, and a response's. All not named are 0.
@@ -237,9 +233,7 @@ ABI_ASSERT(sizeof(struct netif_static_grant) == 8);
 
 #define NETIF_STATIC_GRANT_READONLY (1U << 0)
 
-/*
- * ---- in the store -----------------------------------------------------------------------------
- */
+/* ---- in the store ---------------------------------------------------------------------------- */
 
 #define STORE_CLASS_NET "vif"
 

@@ -30,8 +30,8 @@
  *
  *	CPUID leaf: signature, major version known?	else: no platform, or a newer one; say which
  *	PCI device: BARs; registers: magic, version, sizes
- *	write ACCEPT: the features that it will use	from now on they are in force
  *	PLATFORM_OP_RESET				whatever a predecessor left is gone
+ *	write ACCEPT: the features that it will use	from now on they are in force
  *	pci_alloc_irq_vectors: got V, handlers for all of them
  *	PLATFORM_OP_SET_VECTORS, V			events interrupt; what was latched does now
  *	… ports, grants, store, devices …
@@ -56,9 +56,7 @@
 #define PLATFORM_VERSION_MINOR 0
 #define PLATFORM_VERSION       (PLATFORM_VERSION_MAJOR << 16 | PLATFORM_VERSION_MINOR)
 
-/*
- * ---- CPUID ------------------------------------------------------------------------------------
- */
+/* ---- CPUID ----------------------------------------------------------------------------------- */
 
 /*
  * At some multiple of 0x100 from 0x40000000 to 0x4000ff00, in practice the one below; KVM's own
@@ -77,9 +75,7 @@
 #define PLATFORM_LEAF_VCPU    2
 #define PLATFORM_LEAVES       3
 
-/*
- * ---- the PCI device ---------------------------------------------------------------------------
- */
+/* ---- the PCI device -------------------------------------------------------------------------- */
 
 /*
  * From the range that its owner sets aside for experiments without registration: virtio's driver
@@ -111,8 +107,7 @@ enum platform_register {
 	PLATFORM_REG_MAGIC = 0x00, /* 32: PLATFORM_MAGIC */
 	PLATFORM_REG_VERSION = 0x04, /* 32: major << 16 | minor */
 	PLATFORM_REG_FEATURES = 0x08, /* 64: offered */
-	PLATFORM_REG_ACCEPT =
-		0x10, /* 64: written once after each reset; reads back what is in force */
+	PLATFORM_REG_ACCEPT = 0x10, /* 64: written once after a reset; reads as what is in force */
 	PLATFORM_REG_DOMAIN = 0x18, /* 32: the guest's domain id */
 	PLATFORM_REG_BACKEND_DOMAIN = 0x1c, /* 32: where back-ends are, and the store's other end */
 	PLATFORM_REG_HYPERCALL_PORT = 0x20, /* 32: an I/O port */
@@ -135,8 +130,8 @@ enum platform_register {
 #define PLATFORM_MAGIC 0x74696b70U /* "pkit" */
 
 /*
- * Features: bit numbers. The guest accepts what it uses; unknown bits in ACCEPT are refused, all of
- * them.
+ * Features: bit numbers. The guest accepts what it uses; with an unknown bit
+ * in ACCEPT all are refused, and it goes on to read as 0.
  */
 enum platform_feature {
 	PLATFORM_F_GRANT_V2 = 0, /* GRANT_OP_SET_VERSION 2 works */
@@ -145,9 +140,7 @@ enum platform_feature {
 	PLATFORM_FEATURES = 3,
 };
 
-/*
- * ---- hypercalls -------------------------------------------------------------------------------
- */
+/* ---- hypercalls ------------------------------------------------------------------------------ */
 
 /*
  * The guest fills a block, presets ->result to -ENOSYS (so that a port where nobody listens answers
@@ -162,8 +155,9 @@ enum platform_feature {
  * guest-physical; what they name may cross pages, for it is contiguous there.
  *
  * Answers: those of the call. And -EFAULT: an address outside RAM. -ENOSYS: no such number or
- * sub-operation. -EINVAL: ->size. -EPERM: before ACCEPT was written. A block that is not in RAM has
- * no answer: its vCPU's OUT does nothing, and the shim logs it.
+ * sub-operation. -EINVAL: ->size. -EPERM: before ACCEPT was written; only PLATFORM_OP_RESET and
+ * PLATFORM_OP_LOG work then. A block that is not in RAM has no answer: its vCPU's OUT does nothing,
+ * and the shim logs it.
  */
 struct platform_call {
 	uint32_t number; /* enum hypercall, or HYPERCALL_PLATFORM */
@@ -198,9 +192,9 @@ enum platform_op {
 	PLATFORM_OP_SET_VECTORS = 0,
 	/*
 	 * Closes all ports but the store's and the console's, takes back the features, grant
-	 * version 1, entries to zero. Back-ends are told first and have stopped using grants when
-	 * it returns. -EBUSY: one did not, in time; grants that are in use stay as they are, and
-	 * the caller must not free those pages.
+	 * version 1, entries to zero, vectors to 0. Back-ends are told first and have stopped using
+	 * grants when it returns. -EBUSY: one did not, in time; grants that are in use stay as they
+	 * are, and the caller must not free those pages.
 	 */
 	PLATFORM_OP_RESET = 1,
 	/*
@@ -212,9 +206,7 @@ enum platform_op {
 
 #define PLATFORM_LOG_BYTES_MAX 256
 
-/*
- * ---- doorbells --------------------------------------------------------------------------------
- */
+/* ---- doorbells ------------------------------------------------------------------------------- */
 
 /*
  * A 32-bit write of any value to port * stride is EVENT_CHANNEL_OP_SEND of that port, less its
@@ -226,9 +218,7 @@ enum platform_op {
  */
 #define PLATFORM_DOORBELL_STRIDE 4
 
-/*
- * ---- interrupts -------------------------------------------------------------------------------
- */
+/* ---- interrupts ------------------------------------------------------------------------------ */
 
 /*
  * Ports are given out lowest first, so what a guest binds early has a vector of its own. No mask

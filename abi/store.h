@@ -104,9 +104,7 @@ ABI_ASSERT(sizeof(struct store_header) == 16);
 #define STORE_WATCH_INTRODUCE "@introduceDomain"
 #define STORE_WATCH_RELEASE   "@releaseDomain"
 
-/*
- * ---- the ring page ----------------------------------------------------------------------------
- */
+/* ---- the ring page --------------------------------------------------------------------------- */
 
 #define STORE_RING_BYTES 1024
 
@@ -151,9 +149,7 @@ enum store_ring_error {
 	STORE_RING_PROTOCOL = 3, /* a payload that is too long */
 };
 
-/*
- * ---- quotas: a domain's, Xen's defaults --------------------------------------------------------
- */
+/* ---- quotas: a domain's, Xen's defaults ------------------------------------------------------ */
 
 #define STORE_QUOTA_NODES        1000
 #define STORE_QUOTA_WATCHES      128
@@ -162,9 +158,7 @@ enum store_ring_error {
 #define STORE_QUOTA_NODE_BYTES   2048
 #define STORE_QUOTA_PERMISSIONS  5
 
-/*
- * ---- devices ----------------------------------------------------------------------------------
- */
+/* ---- devices --------------------------------------------------------------------------------- */
 
 /*
  * A device is two directories, one a side, that name each other by "frontend" and "backend". Each

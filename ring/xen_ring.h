@@ -58,9 +58,7 @@ struct xen_ring_area {
 /* Slots in such an area: a power of two. 0 if the area is impossible. */
 uint32_t xen_ring_slots(const struct xen_ring_area *area);
 
-/*
- * ---- what both sides share ---------------------------------------------------------------------
- */
+/* ---- what both sides share ------------------------------------------------------------------- */
 
 struct xen_ring {
 	struct xen_ring_header *header;
@@ -121,9 +119,7 @@ static inline void xen_ring_copy_in(const struct xen_ring *ring, uint8_t *slot, 
 	}
 }
 
-/*
- * ---- back-end ----------------------------------------------------------------------------------
- */
+/* ---- back-end -------------------------------------------------------------------------------- */
 
 /* Where a back-end stands: what the next owner of the ring must be initialised with. */
 struct xen_ring_position {
@@ -223,9 +219,7 @@ bool xen_back_events_enable(struct xen_back *back);
 /* Whether a request is waiting, without taking it. */
 bool xen_back_has_work(const struct xen_back *back);
 
-/*
- * ---- front-end ---------------------------------------------------------------------------------
- */
+/* ---- front-end ------------------------------------------------------------------------------- */
 
 struct xen_front {
 	struct xen_ring ring;

@@ -239,9 +239,7 @@ static void test_our_own_surplus_response(void **state)
 	assert_int_equal(xen_back_position(&fx->back).rsp_prod, 1);
 }
 
-/*
- * ---- 50: the back-end against our front-end ---------------------------------------------------
- */
+/* ---- 50: the back-end against our front-end -------------------------------------------------- */
 
 static void expect_front_broken(struct xen_fixture *fx)
 {

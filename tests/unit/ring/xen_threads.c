@@ -76,9 +76,7 @@ static void wait_bell(const struct pair *pair, struct doorbell *bell)
 			sched_yield();
 }
 
-/*
- * ---- the back-end's thread: answers each number by its complement, in any order ----------------
- */
+/* ---- the back-end's thread: answers each number by its complement, in any order -------------- */
 
 static void finish(struct pair *pair, struct message *held, unsigned int count, uint32_t *seed)
 {
@@ -143,9 +141,7 @@ static void *back_thread(void *argument)
 	return NULL;
 }
 
-/*
- * ---- the front-end's ---------------------------------------------------------------------------
- */
+/* ---- the front-end's ------------------------------------------------------------------------- */
 
 static char token[SLOTS_MAX];
 
