@@ -39,7 +39,11 @@ struct backend_device_ops {
 	/* The front-end accepted @features, a subset of those offered. 0, or -EINVAL to refuse. */
 	int (*set_features)(struct backend_device *device, uint64_t features);
 
-	/* The configuration space; -EINVAL outside it or where a field is not writable. */
+	/*
+	 * The configuration space; -EINVAL outside it or where a field is not writable. All queues
+	 * are stopped during a write: what was answered before it had the old configuration, what is
+	 * answered after it has the new one.
+	 */
 	int (*config_read)(struct backend_device *device, uint32_t offset, void *data,
 			   uint32_t size);
 	int (*config_write)(struct backend_device *device, uint32_t offset, const void *data,

@@ -179,7 +179,9 @@ static int set_config(struct vhost_user *vu, union vhost_user_payload *payload)
 	if (config->flags != VHOST_USER_CONFIG_WRITABLE &&
 	    config->flags != VHOST_USER_CONFIG_MIGRATION)
 		return vhost_user_fault(vu, "flags %#x", config->flags);
-	return device->ops->config_write(device, config->offset, config->data, config->size);
+	back_rings_pause(vu);
+	err = device->ops->config_write(device, config->offset, config->data, config->size);
+	return back_rings_resume(vu) ?: err;
 }
 
 /* Only where the device asked for these to be offered. The link needs neither. */

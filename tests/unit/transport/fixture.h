@@ -68,6 +68,7 @@ struct echo_device {
 	uint8_t config[60];
 	uint64_t features;
 	atomic_uint starts, stops, resets, memory_changes, served;
+	atomic_uint running_at_write; /* queues, at the last config_write() */
 	atomic_int fail_start; /* the errno that queue_start() answers */
 	bool quiet_broken;
 };
@@ -159,6 +160,7 @@ static inline int echo_config_write(struct backend_device *device, uint32_t offs
 	if (offset < 8 || offset + size > sizeof(echo->config))
 		return -EINVAL;
 	memcpy(echo->config + offset, data, size);
+	echo->running_at_write = echo->starts - echo->stops;
 	return 0;
 }
 

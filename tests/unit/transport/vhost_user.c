@@ -355,6 +355,32 @@ static void test_config(void **state)
 }
 
 /* A change that nobody listens for: no back-channel was agreed, or its other end is gone. */
+/* A device changes its ways between requests, never under one. */
+static void test_config_written_under_load(void **state)
+{
+	struct vhost_user_front front;
+	struct guest_queue q;
+	struct guest guest;
+	struct back back;
+	uint8_t byte = 1;
+
+	back_open(&back, 1, -1);
+	guest_open(&guest);
+	front_connect(&front, back.path[0]);
+	front_setup(&front, &guest, format_split);
+	queue_open(&q, &guest, 0, format_split);
+	front_start(&front, &q, queue_begin(&q));
+	queue_echo(&q, 3);
+	back.echo[0].running_at_write = ~0u;
+	assert_int_equal(vhost_user_front_set_config(&front, 32, &byte, 1), 0);
+	assert_int_equal(back.echo[0].running_at_write, 0);
+	queue_echo(&q, 30);
+	vhost_user_front_close(&front);
+	queue_close(&q);
+	guest_close(&guest);
+	back_close(&back);
+}
+
 static void test_config_changed_unheard(void **state)
 {
 	struct vhost_user_front front;
@@ -632,6 +658,7 @@ int main(void)
 		cmocka_unit_test(test_call_replaced_under_load),
 		cmocka_unit_test(test_enable_under_load),
 		cmocka_unit_test(test_config),
+		cmocka_unit_test(test_config_written_under_load),
 		cmocka_unit_test(test_config_changed_unheard),
 		cmocka_unit_test(test_status),
 		cmocka_unit_test(test_refusals),
