@@ -128,17 +128,22 @@ static int blk_config_write(struct backend_device *device, uint32_t offset, cons
 	struct virtio_blk *blk = to_blk(device);
 	const struct store_image *image = blk->worker_device.image;
 	uint8_t value;
+	int error;
 
 	if (offset != offsetof(struct virtio_blk_config, wce) || size != 1)
 		return -EINVAL;
 	value = *(const uint8_t *)data;
 	if (!(blk->features & F(VIRTIO_BLK_F_CONFIG_WCE)) || value > 1)
 		return -EINVAL;
+	/* From here on the driver sends no flush, also for what it wrote before. */
+	if (!value && image->fd >= 0 && !image->read_only && fdatasync(image->fd) < 0) {
+		error = errno;
+		log_errno("%s: cannot be flushed, so its write cache stays on; check its disk",
+			  image->name);
+		return -error;
+	}
 	blk->config.wce = value;
 	apply_cache_mode(blk);
-	/* From here on the driver sends no flush, also for what it wrote before. */
-	if (!value && image->fd >= 0 && !image->read_only && fdatasync(image->fd) < 0)
-		log_errno("%s: cannot be flushed; check its disk", image->name);
 	return 0;
 }
 
@@ -190,6 +195,8 @@ static void blk_reset(struct backend_device *device)
 {
 	struct virtio_blk *blk = to_blk(device);
 
+	/* Nothing is agreed until the next set_features(), a flush neither. */
+	blk->features = 0;
 	blk->config.wce = 1;
 	apply_cache_mode(blk);
 }
@@ -229,6 +236,7 @@ struct virtio_blk *virtio_blk_open(const struct virtio_blk_options *options)
 	blk->stats = options->stats;
 	blk->queue_size = options->queue_size;
 	fill_config(blk, options);
+	apply_cache_mode(blk);
 	return blk;
 }
 

@@ -6,6 +6,7 @@
  */
 #include "tests/unit/blk/harness.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -305,6 +306,21 @@ static void test_no_flush_means_write_through(void **state)
 	assert_int_equal(flushes, 1);
 }
 
+/* A driver that agrees to nothing cannot flush, whatever the driver before it had agreed to. */
+static void test_reset_means_write_through(void **state)
+{
+	uint64_t data = pattern(512, 1);
+
+	assert_int_equal(request(&h, VIRTIO_BLK_T_OUT, 0, data, 512), VIRTIO_BLK_S_OK);
+	assert_int_equal(durable_writes, 0);
+	stop_queue(&h);
+	h.device->ops->reset(h.device);
+	queue_init(&h, 64, virtqueue_device_position(&h.queue.ring));
+	start_queue(&h);
+	assert_int_equal(request(&h, VIRTIO_BLK_T_OUT, 0, data, 512), VIRTIO_BLK_S_OK);
+	assert_int_equal(durable_writes, 1);
+}
+
 static int set_wce(uint8_t value)
 {
 	return h.device->ops->config_write(h.device, offsetof(struct virtio_blk_config, wce),
@@ -331,6 +347,25 @@ static void test_cache_toggle(void **state)
 	assert_int_equal(durable_writes, 1);
 	assert_int_equal(h.device->ops->config_read(h.device, 0, &config, sizeof(config)), 0);
 	assert_int_equal(config.wce, 1);
+}
+
+static void test_failed_flush_keeps_the_cache(void **state)
+{
+	struct virtio_blk_config config;
+	uint64_t data;
+	int fd;
+
+	tear_down(state);
+	open_with(F_BLK | 1ULL << VIRTIO_BLK_F_CONFIG_WCE);
+	data = pattern(512, 1);
+	fd = h.image->fd;
+	h.image->fd = INT_MAX;
+	assert_int_equal(set_wce(0), -EBADF);
+	h.image->fd = fd;
+	assert_int_equal(h.device->ops->config_read(h.device, 0, &config, sizeof(config)), 0);
+	assert_int_equal(config.wce, 1);
+	assert_int_equal(request(&h, VIRTIO_BLK_T_OUT, 0, data, 512), VIRTIO_BLK_S_OK);
+	assert_int_equal(durable_writes, 0);
 }
 
 /* ---- stopping --------------------------------------------------------------------------------- */
@@ -448,7 +483,9 @@ int main(void)
 		CASE(test_retries_end),
 		CASE(test_zeroing_falls_back),
 		CASE(test_no_flush_means_write_through),
+		CASE(test_reset_means_write_through),
 		CASE(test_cache_toggle),
+		CASE(test_failed_flush_keeps_the_cache),
 		CASE(test_stop_waits),
 		CASE(test_broken_with_requests_in_flight),
 		CASE(test_start_and_stop_at_once),
