@@ -5,6 +5,7 @@
 # back, a guest without MSI, packed rings, a machine reset under I/O, a back-end that dies.
 set -u
 . tests/lib.sh
+[ "${PVKIT_LAB-}" != 6.1 ] || [ -n "${PVKIT_LONG-}" ] || skip_all 'runs on 6.12; on 6.1 with PVKIT_LONG=1'
 own_namespaces "$0" "$@" || skip_all 'no right to make a network namespace'
 start
 add_tap pvkit0 0 2
@@ -46,6 +47,16 @@ shim reboot 6.1 'pvkit.run=rebootonce,storage,net pvkit.mebibytes=16 pvkit.secon
 	--on-reboot=restart --disk "$(disk reboot)" --net link=tap:pvkit0
 works 'a reset under I/O' reboot rebootonce,storage,net
 ok 'a reset under I/O: two boots' same boots "$(grep -c '^@@ up' "$scratch/reboot.log")" 2
+
+truncate -s 64M "$scratch/grow.img"
+spawn grow "$BUILD/pvkit-blkd" --socket-path="$scratch/grow.sock" --blk-file="$scratch/grow.img"
+within 10 test -S "$scratch/grow.sock"
+shim growing 6.12 pvkit.run=resize --memory 256M --cpus 1 --disk "vhost-user=$scratch/grow.sock"
+ok 'a disk that grows: the guest is ready' within 120 grep -q '^@@ ready resize' "$scratch/growing.log"
+truncate -s 96M "$scratch/grow.img"
+kill -HUP "${pid_of[grow]}"
+works 'a disk that grows' growing resize
+ok 'a disk that grows: by the right amount' same sectors "$(guest_figure growing sectors_after)" $((96 * 2048))
 
 truncate -s 128M "$scratch/lost.img"
 spawn blkd "$BUILD/pvkit-blkd" --socket-path="$scratch/blkd.sock" --blk-file="$scratch/lost.img" --num-queues=2
