@@ -104,7 +104,7 @@ void vhost_user_reset_device(struct vhost_user *vu)
 	unsigned int i;
 
 	for (i = 0; i < vu->ring_count; i++)
-		back_ring_release(vu, &vu->rings[i]);
+		back_ring_forget(vu, &vu->rings[i]);
 	vu->features = 0;
 	vu->status = 0;
 	if (vu->device->ops->reset)

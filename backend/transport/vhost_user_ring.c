@@ -168,6 +168,9 @@ void back_ring_stop(struct vhost_user *vu, struct back_ring *ring)
 	vu->device->ops->queue_stop(vu->device, &ring->queue);
 	ring->position = virtqueue_device_position(&ring->queue.ring);
 	ring->running = false;
+	/* Its place means nothing any more, and a pause must not revive it. */
+	if (ring->queue.ring.broken)
+		ring->kicked = false;
 }
 
 void back_ring_release(struct vhost_user *vu, struct back_ring *ring)
@@ -177,6 +180,14 @@ void back_ring_release(struct vhost_user *vu, struct back_ring *ring)
 	replace_fd(&ring->queue.kick, -1);
 	replace_fd(&ring->queue.call, -1);
 	replace_fd(&ring->queue.error, -1);
+}
+
+void back_ring_forget(struct vhost_user *vu, struct back_ring *ring)
+{
+	back_ring_release(vu, ring);
+	ring->size = 0;
+	ring->has_address = ring->used_known = false;
+	ring->position = (struct virtqueue_position){0, 0};
 }
 
 int back_ring_set_base(struct vhost_user *vu, struct back_ring *ring, uint32_t base)

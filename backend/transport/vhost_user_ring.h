@@ -8,6 +8,8 @@
  *	SET_VRING_ENABLE 0			pauses it; it keeps its place
  *	GET_VRING_BASE				stops it; then it wants a new SET_VRING_KICK
  *
+ * A ring that the driver broke wants a new SET_VRING_KICK too, once anything has stopped it.
+ *
  * Front-ends differ in the order, so a ring is described by what is known of it, not by a state that
  * messages move along. Only the size and the place must come first: a ring that started without its
  * place would serve requests twice.
@@ -44,6 +46,8 @@ int back_ring_start(struct vhost_user *vu, struct back_ring *ring);
 void back_ring_stop(struct vhost_user *vu, struct back_ring *ring);
 /* Stops it until the next SET_VRING_KICK, and closes its notifications. */
 void back_ring_release(struct vhost_user *vu, struct back_ring *ring);
+/* As release, and forgets size and place; not whether it is enabled, which a reset leaves alone. */
+void back_ring_forget(struct vhost_user *vu, struct back_ring *ring);
 
 int back_ring_set_base(struct vhost_user *vu, struct back_ring *ring, uint32_t base);
 uint32_t back_ring_base(const struct vhost_user *vu, const struct back_ring *ring);

@@ -655,6 +655,80 @@ static void test_row_32_enable_before_all_else(void **state)
 	world_is_well(w);
 }
 
+/* Sets ring 0 up on a raw connection, and runs it. */
+static int raw_start(struct world *w, struct guest_queue *q)
+{
+	uint64_t features = format_split | 1ULL << VHOST_USER_F_PROTOCOL_FEATURES;
+	struct vhost_user_memory table = good_table(w);
+	int fd = raw_connect(w), i;
+
+	raw_tell(fd, VHOST_USER_SET_FEATURES, &features, sizeof(features));
+	send_table(w, fd, &table, 2);
+	queue_open(q, &w->guest, 0, format_split);
+	for (i = 0; i < 5; i++)
+		ring_message(fd, i, q);
+	queue_echo(q, 5);
+	return fd;
+}
+
+/* A kick alone must not start a ring at a place from before the reset. */
+static void test_reset_forgets_rings(void **state)
+{
+	struct world *w = *state;
+	atomic_uint *starts = &w->back.echo[0].starts;
+	struct guest_queue q;
+	const uint64_t zero = 0;
+	unsigned int before;
+	int fd = raw_start(w, &q);
+
+	before = *starts;
+	raw_tell(fd, VHOST_USER_SET_STATUS, &zero, sizeof(zero));
+	ring_message(fd, 2, &q);
+	ring_message(fd, 4, &q);
+	raw_expect_alive(fd);
+	assert_int_equal(*starts, before);
+	memset(w->guest.low, 0, RING_AREA);
+	ring_message(fd, 0, &q);
+	ring_message(fd, 1, &q);
+	raw_expect_alive(fd);
+	assert_int_equal(*starts, before + 1);
+	close(fd);
+	queue_close(&q);
+	world_is_well(w);
+}
+
+/* A broken ring is served again when it was set up anew, not when it was merely paused. */
+static void test_pause_does_not_mend(void **state)
+{
+	struct vhost_user_vring_state off = {0, 0};
+	struct world *w = *state;
+	atomic_uint *starts = &w->back.echo[0].starts;
+	struct guest_queue q;
+	const uint64_t zero = 0;
+	struct pollfd broken = {.events = POLLIN};
+	unsigned int before;
+	int fd = raw_start(w, &q);
+
+	broken.fd = eventfd(0, EFD_CLOEXEC);
+	raw_send(fd, VHOST_USER_SET_VRING_ERR, VHOST_USER_VERSION, &zero, 8, &broken.fd, 1);
+	raw_expect_alive(fd);
+	((struct vring_avail *)q.driver.areas.driver)->idx += RING_SIZE + 1;
+	eventfd_write(q.kick, 1);
+	assert_int_equal(poll(&broken, 1, 5000), 1);
+	before = *starts;
+	raw_tell(fd, VHOST_USER_SET_VRING_ENABLE, &off, sizeof(off));
+	ring_message(fd, 4, &q);
+	raw_expect_alive(fd);
+	assert_int_equal(*starts, before);
+	ring_message(fd, 2, &q);
+	raw_expect_alive(fd);
+	assert_int_equal(*starts, before + 1);
+	close(fd);
+	close(broken.fd);
+	queue_close(&q);
+	world_is_well(w);
+}
+
 /* Notifications that are no eventfds: full, closed, or nothing that can be waited for. */
 static void test_odd_notifications(void **state)
 {
@@ -831,6 +905,8 @@ int main(void)
 		ROW(test_row_31_other_sigbus),
 		ROW(test_row_32_kick_first_in_any_order),
 		ROW(test_row_32_enable_before_all_else),
+		ROW(test_reset_forgets_rings),
+		ROW(test_pause_does_not_mend),
 		ROW(test_odd_notifications),
 		ROW(test_row_33_byte_by_byte),
 		ROW(test_row_33_half_then_hang),
