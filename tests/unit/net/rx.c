@@ -206,6 +206,7 @@ static void test_long_run(void **state)
 		for (i = fx->reaped - buffers; i != fx->reaped; i++) {
 			at = i % RING_SIZE;
 			buffer = (struct virtqueue_buffer){fx->buffer[at], fx->length[at]};
+			memset(guest_at(fx->guest, buffer.address), 0xee, buffer.length);
 			guest_lend(fx->guest, &buffer, 1, 1, &fx->buffer[at]);
 		}
 	}
