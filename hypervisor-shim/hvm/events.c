@@ -43,7 +43,7 @@ static void dispatch(void)
 
 static void *events_thread(void *unused)
 {
-	struct pollfd sleeper = { .fd = events.epoll, .events = POLLIN };
+	struct pollfd sleeper = {.fd = events.epoll, .events = POLLIN};
 	sigset_t all;
 
 	sigfillset(&all); /* they are for the threads of main() and of the vCPUs */
@@ -84,7 +84,7 @@ out:
 
 int events_watch(struct event_watch *watch)
 {
-	struct epoll_event event = { .events = watch->events, .data.ptr = watch };
+	struct epoll_event event = {.events = watch->events, .data.ptr = watch};
 	int result;
 
 	if (watch->watched)

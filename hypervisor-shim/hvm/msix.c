@@ -23,7 +23,7 @@ bool msix_drain(int fd)
 
 static bool is_signalled(int fd)
 {
-	struct pollfd poller = { .fd = fd, .events = POLLIN };
+	struct pollfd poller = {.fd = fd, .events = POLLIN};
 
 	return poll(&poller, 1, 0) == 1 && (poller.revents & POLLIN);
 }

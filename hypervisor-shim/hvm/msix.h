@@ -27,10 +27,10 @@ struct pci_device;
 
 #define MSIX_VECTORS_MAX 128
 #define MSIX_SOURCES_MAX 128
-#define MSIX_NO_VECTOR	 0xffff
+#define MSIX_NO_VECTOR   0xffff
 
 #define MSIX_PBA_OFFSET 0x800 /* behind MSIX_VECTORS_MAX entries of the table */
-#define MSIX_BAR_SIZE	0x1000
+#define MSIX_BAR_SIZE   0x1000
 
 /* An eventfd that interrupts the guest. Many sources may share a vector. */
 struct msix_source {

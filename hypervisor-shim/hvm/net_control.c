@@ -161,14 +161,15 @@ static uint32_t serve(struct net_control *control, const struct virtqueue_chain 
 
 static void serve_all(struct net_control *control)
 {
-	struct virtqueue_chain chain = { .iov = control->pieces, .iov_max = PIECES_MAX };
+	struct virtqueue_chain chain = {.iov = control->pieces, .iov_max = PIECES_MAX};
 	struct virtio_device *device = control->device;
 	enum virtqueue_result result;
 	unsigned int budget = 2 * VIRTQUEUE_SIZE_MAX;
 	uint64_t one = 1;
 
 	do {
-		while (budget && (result = virtqueue_pop(&control->ring, &chain)) == VIRTQUEUE_FOUND) {
+		while (budget &&
+		       (result = virtqueue_pop(&control->ring, &chain)) == VIRTQUEUE_FOUND) {
 			uint32_t written = serve(control, &chain);
 
 			virtqueue_push(&control->ring, chain.id, chain.slots, written);
@@ -204,7 +205,7 @@ static void kicked(struct event_watch *watch, uint32_t events)
 int net_control_start(struct virtio_device *device, unsigned int index)
 {
 	struct net_control *control = device->control;
-	struct virtqueue_position first = { 0, 0 };
+	struct virtqueue_position first = {0, 0};
 	struct virtqueue_areas areas;
 	uint64_t one = 1;
 	int result;

@@ -20,9 +20,9 @@ static struct log_limit refused;
  * Back-ends answer for exactly the size that they know, and refuse more: so ask for the newest layout
  * first, then for older ones. 0 ends a list.
  */
-static const uint32_t block_sizes[] = { 96, 72, 60, 48, 36, 0 };
-static const uint32_t net_sizes[] = { 24, 20, 17, 12, 10, 8, 6, 0 };
-static const uint32_t other_sizes[] = { 256, 128, 64, 32, 16, 8, 4, 0 };
+static const uint32_t block_sizes[] = {96, 72, 60, 48, 36, 0};
+static const uint32_t net_sizes[] = {24, 20, 17, 12, 10, 8, 6, 0};
+static const uint32_t other_sizes[] = {256, 128, 64, 32, 16, 8, 4, 0};
 
 static const uint32_t *sizes_of(uint16_t id)
 {
@@ -91,7 +91,9 @@ void virtio_config_write(struct virtio_device *device, uint64_t offset, const vo
 		return;
 	}
 	if (result < 0)
-		log_peer(&refused, "%s: the back-end refused a write of %u bytes at %llu of its configuration: %s",
+		log_peer(&refused,
+			 "%s: the back-end refused a write of %u bytes at %llu of its "
+			 "configuration: %s",
 			 device->name, size, (unsigned long long)offset, strerror(-result));
 	/* What the driver reads back is what the back-end made of it. No interrupt: it knows. */
 	if (fetch(device, config, device->config_size) < 0)

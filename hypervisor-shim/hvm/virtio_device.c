@@ -17,17 +17,17 @@
 #include "hypervisor-shim/vm.h"
 
 #define QUEUE_SIZE_DEFAULT 256
-#define REGIONS_MAX	   8 /* every back-end takes so many */
+#define REGIONS_MAX        8 /* every back-end takes so many */
 
 /* Of bits 24 to 49, which belong to the transport and the ring, these; all others are the device's. */
-#define RING_FEATURES                                                                             \
-	(VIRTQUEUE_F_INDIRECT | VIRTQUEUE_F_EVENT_IDX | VIRTQUEUE_F_IN_ORDER |                     \
+#define RING_FEATURES                                                          \
+	(VIRTQUEUE_F_INDIRECT | VIRTQUEUE_F_EVENT_IDX | VIRTQUEUE_F_IN_ORDER | \
 	 1ULL << VIRTIO_F_VERSION_1)
 #define DEVICE_FEATURES (~0ULL << 50 | ((1ULL << 24) - 1))
 
-#define PROTOCOL_WANTED                                                                            \
-	(1ULL << VHOST_USER_PROTOCOL_F_MQ | 1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK |              \
-	 1ULL << VHOST_USER_PROTOCOL_F_BACKEND_REQ | 1ULL << VHOST_USER_PROTOCOL_F_CONFIG |        \
+#define PROTOCOL_WANTED                                                                     \
+	(1ULL << VHOST_USER_PROTOCOL_F_MQ | 1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK |       \
+	 1ULL << VHOST_USER_PROTOCOL_F_BACKEND_REQ | 1ULL << VHOST_USER_PROTOCOL_F_CONFIG | \
 	 1ULL << VHOST_USER_PROTOCOL_F_STATUS | 1ULL << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS)
 
 static struct log_limit refusals;
@@ -48,22 +48,23 @@ void virtio_device_needs_reset(struct virtio_device *device)
 		virtio_irq_config_changed(&device->irq);
 }
 
-static void lose_backend(struct virtio_device *device)
+static void lose_backend(struct virtio_device *device, const char *what, const char *why)
 {
 	if (device->lost)
 		return;
 	device->lost = true;
 	events_unwatch(&device->hangup);
 	events_unwatch(&device->backchannel);
-	log_error("%s: the back-end closed the connection; the device is dead until the back-end and the guest are started again",
-		  device->name);
+	log_error("%s: the back-end is lost: %s: %s; the device is dead until the back-end and the "
+		  "guest are started again",
+		  device->name, what, why);
 	virtio_device_needs_reset(device);
 }
 
 void virtio_device_backend_failed(struct virtio_device *device, const char *what, int result)
 {
 	if (device->front.broken || device->lost) {
-		lose_backend(device);
+		lose_backend(device, what, strerror(-result));
 		return;
 	}
 	log_peer(&refusals, "%s: %s failed at the back-end: %s; the guest has to reset the device",
@@ -78,7 +79,7 @@ static void hung_up(struct event_watch *watch, uint32_t events)
 
 	pthread_mutex_lock(&device->lock);
 	if (watch->watched)
-		lose_backend(device);
+		lose_backend(device, "its socket", "closed by it");
 	pthread_mutex_unlock(&device->lock);
 }
 
@@ -248,7 +249,8 @@ static int choose_features(struct virtio_device *device, bool packed)
 	device->features_offered = device->front.features & supported;
 	if (device->features_offered >> VIRTIO_F_VERSION_1 & 1)
 		return 0;
-	log_error("%s: the back-end serves no modern virtio (feature VERSION_1, it offers 0x%llx); use another one",
+	log_error("%s: the back-end serves no modern virtio (feature VERSION_1, it offers 0x%llx); "
+		  "use another one",
 		  device->name, (unsigned long long)device->front.features);
 	return -EOPNOTSUPP;
 }
@@ -261,7 +263,8 @@ static int negotiate(struct virtio_device *device, const struct virtio_pci_optio
 		return result;
 	result = virtio_config_open(device);
 	if (result < 0) {
-		log_error("%s: the back-end closed the connection when asked for its configuration; see its own messages",
+		log_error("%s: the back-end closed the connection when asked for its "
+			  "configuration; see its own messages",
 			  device->name);
 		return result;
 	}
@@ -287,7 +290,8 @@ int virtio_device_open(struct virtio_device *device, uint16_t id, int fd,
 
 	memset(device, 0, sizeof(*device));
 	device->id = id;
-	snprintf(device->name, sizeof(device->name), "%s", options->name ? options->name : "device");
+	snprintf(device->name, sizeof(device->name), "%s",
+		 options->name ? options->name : "device");
 	pthread_mutex_init(&device->lock, NULL);
 	for (i = 0; i < VIRTIO_QUEUES_MAX; i++)
 		device->queue[i].kick = -1;
@@ -309,7 +313,8 @@ int virtio_device_listen(struct virtio_device *device)
 	int result = 0;
 
 	device->hangup.fd = device->front.fd;
-	device->hangup.events = EPOLLRDHUP; /* and EPOLLHUP, always; what can be read is an answer */
+	/* And EPOLLHUP, which always counts. What can be read is an answer, and not ours to take. */
+	device->hangup.events = EPOLLRDHUP;
 	device->hangup.ready = hung_up;
 	device->backchannel.fd = device->front.backchannel;
 	device->backchannel.events = EPOLLIN;

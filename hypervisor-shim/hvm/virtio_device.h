@@ -40,10 +40,10 @@ struct virtio_pci_options;
 #define VIRTIO_DOORBELL_STEP 4 /* bytes between the doorbells of two queues */
 
 struct virtio_queue {
-	uint16_t size;				/* the registers */
-	uint64_t descriptors, driver, device;	/* guest addresses */
+	uint16_t size; /* the registers */
+	uint64_t descriptors, driver, device; /* guest addresses */
 	bool enabled;
-	bool started;	   /* it runs: at the back-end, or here */
+	bool started; /* it runs: at the back-end, or here */
 	uint64_t doorbell; /* where its ioeventfd is; 0: nowhere */
 	int kick;
 };
@@ -62,8 +62,9 @@ struct virtio_device {
 
 	uint8_t status;
 	uint64_t features_offered;
-	uint64_t features_here;	  /* of these, what the back-end is not told of */
-	uint64_t features_wanted; /* as the driver writes them; accepted once FEATURES_OK reads back */
+	uint64_t features_here; /* of these, what the back-end is not told of */
+	uint64_t
+		features_wanted; /* as the driver writes them; accepted once FEATURES_OK reads back */
 
 	unsigned int queues_count;
 	uint16_t queue_size_max;

@@ -24,7 +24,7 @@
 struct virtio_irq;
 
 struct virtio_irq_source {
-	struct msix_source msix;  /* ->fd is the call eventfd */
+	struct msix_source msix; /* ->fd is the call eventfd */
 	struct event_watch watch; /* of the same, without MSI-X */
 	struct virtio_irq *irq;
 	bool started;

@@ -28,26 +28,26 @@
 #include "hypervisor-shim/hvm/virtio_device.h"
 #include "hypervisor-shim/pci.h"
 
-#define VENDOR_VIRTIO  0x1af4
-#define DEVICE_MODERN  0x1040 /* + virtio id */
-#define REVISION       1
-#define CLASS_NETWORK  0x020000 /* Ethernet controller */
-#define CLASS_STORAGE  0x018000 /* mass storage, other */
-#define CLASS_CONSOLE  0x078000 /* communication, other */
-#define CLASS_OTHER    0xff0000
+#define VENDOR_VIRTIO 0x1af4
+#define DEVICE_MODERN 0x1040 /* + virtio id */
+#define REVISION      1
+#define CLASS_NETWORK 0x020000 /* Ethernet controller */
+#define CLASS_STORAGE 0x018000 /* mass storage, other */
+#define CLASS_CONSOLE 0x078000 /* communication, other */
+#define CLASS_OTHER   0xff0000
 
-#define BAR_REGISTERS	0
-#define BAR_MSIX	1
-#define WINDOW_SIZE	0x1000
-#define WINDOW_COMMON	0x0000
-#define WINDOW_ISR	0x1000
-#define WINDOW_DEVICE	0x2000
-#define WINDOW_NOTIFY	0x3000
-#define REGISTERS_SIZE	0x4000
+#define BAR_REGISTERS  0
+#define BAR_MSIX       1
+#define WINDOW_SIZE    0x1000
+#define WINDOW_COMMON  0x0000
+#define WINDOW_ISR     0x1000
+#define WINDOW_DEVICE  0x2000
+#define WINDOW_NOTIFY  0x3000
+#define REGISTERS_SIZE 0x4000
 
-#define COMMON_SIZE	64 /* Virtio 1.2: queue_notify_data and queue_reset at its end read as 0 */
+#define COMMON_SIZE 64 /* Virtio 1.2: queue_notify_data and queue_reset at its end read as 0 */
 
-_Static_assert(VIRTIO_QUEUES_MAX * VIRTIO_DOORBELL_STEP <= WINDOW_SIZE, "doorbells have one page");
+_Static_assert(VIRTIO_QUEUES_MAX *VIRTIO_DOORBELL_STEP <= WINDOW_SIZE, "doorbells have one page");
 _Static_assert(sizeof(struct virtio_pci_common_cfg) <= COMMON_SIZE, "what we know of it");
 
 struct virtio_pci {
@@ -69,8 +69,8 @@ static struct virtio_pci *of(struct pci_device *pci)
 /* NULL: there is no queue of that number. */
 static struct virtio_queue *selected(struct virtio_pci *vp)
 {
-	return vp->queue_select < vp->device.queues_count ? &vp->device.queue[vp->queue_select] :
-							    NULL;
+	return vp->queue_select < vp->device.queues_count ? &vp->device.queue[vp->queue_select]
+							  : NULL;
 }
 
 static uint32_t word_of(uint64_t features, uint32_t select)
@@ -296,7 +296,8 @@ static bool window_access(const struct virtio_pci *vp, struct window_access *acc
 
 static bool is_window_data(const struct virtio_pci *vp, unsigned int offset, unsigned int size)
 {
-	unsigned int data = vp->window_capability + offsetof(struct virtio_pci_cfg_cap, pci_cfg_data);
+	unsigned int data =
+		vp->window_capability + offsetof(struct virtio_pci_cfg_cap, pci_cfg_data);
 
 	return offset < data + 4 && offset + size > data;
 }
@@ -454,8 +455,8 @@ static int put_on_bus(struct virtio_pci *vp)
 	struct virtio_device *device = &vp->device;
 	int result;
 
-	pci_init(&vp->pci, VENDOR_VIRTIO, DEVICE_MODERN + device->id, class_of(device->id), REVISION,
-		 VENDOR_VIRTIO, DEVICE_MODERN + device->id);
+	pci_init(&vp->pci, VENDOR_VIRTIO, DEVICE_MODERN + device->id, class_of(device->id),
+		 REVISION, VENDOR_VIRTIO, DEVICE_MODERN + device->id);
 	vp->pci.ops = &virtio_pci_ops;
 	vp->pci.name = device->name;
 	pci_declare_bar(&vp->pci, BAR_REGISTERS, REGISTERS_SIZE, false, false);

@@ -9,10 +9,11 @@
 #include <stdint.h>
 
 struct virtio_pci_options {
-	const char *name;    /* for messages: "disk 0"; copied */
+	const char *name; /* for messages: "disk 0"; copied */
 	uint16_t queue_size; /* a power of two, at most VIRTQUEUE_SIZE_MAX; 0: 256 */
-	uint16_t queues;     /* block: request queues, net: pairs; 0: one a vCPU. At most what the back-end has */
-	bool packed;	     /* offer the packed ring where the back-end does */
+	uint16_t
+		queues; /* block: request queues, net: pairs; 0: one a vCPU. At most what the back-end has */
+	bool packed; /* offer the packed ring where the back-end does */
 
 	/* VIRTIO_ID_NET. What is not set here comes from the back-end, if it has a configuration space. */
 	bool has_mac;

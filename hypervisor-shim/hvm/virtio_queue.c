@@ -34,10 +34,10 @@ bool virtio_queue_areas(const struct virtio_device *device, unsigned int index,
 	areas->size = size;
 	areas->descriptors = guest_memory_at(memory, queue->descriptors,
 					     virtqueue_descriptors_bytes(size, features));
-	areas->driver = guest_memory_at(memory, queue->driver,
-					virtqueue_driver_bytes(size, features));
-	areas->device = guest_memory_at(memory, queue->device,
-					virtqueue_device_bytes(size, features));
+	areas->driver =
+		guest_memory_at(memory, queue->driver, virtqueue_driver_bytes(size, features));
+	areas->device =
+		guest_memory_at(memory, queue->device, virtqueue_device_bytes(size, features));
 	return areas->descriptors && areas->driver && areas->device;
 }
 
@@ -59,13 +59,15 @@ static bool is_usable(const struct virtio_device *device, unsigned int index)
 	struct virtqueue_areas areas;
 
 	if (!exists(device, index)) {
-		log_peer(&bad_queues, "%s: the guest enabled queue %u, which is none with the features it took",
+		log_peer(&bad_queues,
+			 "%s: the guest enabled queue %u, which is none with the features it took",
 			 device->name, index);
 		return false;
 	}
 	if (!is_aligned(device, queue) || !virtio_queue_areas(device, index, &areas)) {
 		log_peer(&bad_queues,
-			 "%s: the guest placed queue %u at 0x%llx, 0x%llx, 0x%llx: not aligned or not in its memory",
+			 "%s: the guest placed queue %u at 0x%llx, 0x%llx, 0x%llx: not aligned or "
+			 "not in its memory",
 			 device->name, index, (unsigned long long)queue->descriptors,
 			 (unsigned long long)queue->driver, (unsigned long long)queue->device);
 		return false;
@@ -103,8 +105,9 @@ void virtio_queue_place_doorbell(struct virtio_device *device, unsigned int inde
 	if (result == 0)
 		queue->doorbell = address;
 	else /* virtio_device_kick() will do, at the price of an exit to this process */
-		log_peer(&no_ioeventfd, "%s: queue %u is slow: KVM takes no ioeventfd at 0x%llx: %s",
-			 device->name, index, (unsigned long long)address, strerror(-result));
+		log_peer(&no_ioeventfd,
+			 "%s: queue %u is slow: KVM takes no ioeventfd at 0x%llx: %s", device->name,
+			 index, (unsigned long long)address, strerror(-result));
 }
 
 /* ---- start and stop --------------------------------------------------------------------------- */
@@ -116,7 +119,7 @@ static int start_at_backend(struct virtio_device *device, unsigned int index)
 	struct virtqueue_areas areas;
 	struct vhost_user_ring ring = {
 		.size = device->queue[index].size,
-		.position = { first, first },
+		.position = {first, first},
 		.kick = device->queue[index].kick,
 		.call = virtio_irq_call(&device->irq, index),
 		.disabled = device->control && !net_control_is_active(device, index),

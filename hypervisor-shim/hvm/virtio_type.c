@@ -17,9 +17,9 @@
 #include "hypervisor-shim/vm.h"
 
 /* Not yet in every uapi header that we build with. */
-#define NET_F_DEVICE_STATS  50
-#define NET_F_VQ_NOTF_COAL  52
-#define NET_F_HASH_TUNNEL   51
+#define NET_F_DEVICE_STATS 50
+#define NET_F_VQ_NOTF_COAL 52
+#define NET_F_HASH_TUNNEL  51
 
 static unsigned int least(unsigned int a, unsigned int b)
 {
@@ -52,7 +52,8 @@ static int open_block(struct virtio_device *device, const struct virtio_pci_opti
 	uint16_t backend_queues;
 
 	if (!device->config_remote) {
-		log_error("%s: the back-end tells no capacity: it has no configuration space (protocol feature CONFIG); use another one",
+		log_error("%s: the back-end tells no capacity: it has no configuration space "
+			  "(protocol feature CONFIG); use another one",
 			  device->name);
 		return -EOPNOTSUPP;
 	}

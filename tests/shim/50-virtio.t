@@ -68,6 +68,6 @@ stop blkd KILL
 ok 'a lost back-end: the guest ends' status_is 0 reap lost 120
 ok 'a lost back-end: lostdisk' step_passed lost lostdisk
 ok 'a lost back-end: the network goes on' step_passed lost net
-ok 'a lost back-end: the shim names it' says "$scratch/lost.log" '^pvkit-shim: disk 1: the back-end closed'
+ok 'a lost back-end: the shim names it' says "$scratch/lost.log" '^pvkit-shim: disk 1: the back-end is lost: '
 
 finished

@@ -28,12 +28,12 @@
 #include "hypervisor-shim/hvm/vhost_user.h"
 #include "hypervisor-shim/vm.h"
 
-#define FAKE_RAM_LOW	(4ULL << 20)
-#define FAKE_RAM_HIGH	(1ULL << 20)
-#define FAKE_GSIS	256
-#define FAKE_GSI_FIRST	24
-#define FAKE_DOORBELLS	256
-#define FAKE_LINES	24
+#define FAKE_RAM_LOW   (4ULL << 20)
+#define FAKE_RAM_HIGH  (1ULL << 20)
+#define FAKE_GSIS      256
+#define FAKE_GSI_FIRST 24
+#define FAKE_DOORBELLS 256
+#define FAKE_LINES     24
 
 struct fake_route {
 	bool used, set;
@@ -79,15 +79,15 @@ static inline void fake_sleep(void)
 }
 
 /* Waits until @condition holds, 10 s at most. It is not evaluated again once it did. */
-#define fake_eventually(condition)                                                                 \
-	do {                                                                                       \
-		bool held_ = false;                                                                \
-		for (unsigned int tries_ = 0; tries_ < 50000 && !held_; tries_++) {                \
-			held_ = (condition);                                                       \
-			if (!held_)                                                                \
-				fake_sleep();                                                      \
-		}                                                                                  \
-		assert_true(held_);                                                                \
+#define fake_eventually(condition)                                                  \
+	do {                                                                        \
+		bool held_ = false;                                                 \
+		for (unsigned int tries_ = 0; tries_ < 50000 && !held_; tries_++) { \
+			held_ = (condition);                                        \
+			if (!held_)                                                 \
+				fake_sleep();                                       \
+		}                                                                   \
+		assert_true(held_);                                                 \
 	} while (0)
 
 /* ---- vm.h ------------------------------------------------------------------------------------- */
@@ -280,9 +280,9 @@ int vm_irq_line(unsigned int gsi, int level)
 
 static struct {
 	uint64_t features, protocol, queues_max; /* to be offered */
-	uint32_t config_size;			 /* 0: none */
+	uint32_t config_size; /* 0: none */
 	uint8_t config[256];
-	bool refuse_features;	/* SET_FEATURES fails, or FEATURES_OK does not stick */
+	bool refuse_features; /* SET_FEATURES fails, or FEATURES_OK does not stick */
 	bool refuse_start;
 	unsigned int misuse; /* rings started twice, stopped or enabled when not started */
 	pthread_mutex_t lock; /* for what the test changes under a running device */

@@ -30,7 +30,11 @@ static uint32_t below(uint32_t n)
 /* Small numbers, addresses near the ends of memory, powers of two, junk. */
 static uint64_t value(void)
 {
-	static const uint64_t ends[] = {0, FAKE_RAM_LOW, VM_RAM_HIGH_START, VM_PCI_HOLE_START, ~0ULL,
+	static const uint64_t ends[] = {0,
+					FAKE_RAM_LOW,
+					VM_RAM_HIGH_START,
+					VM_PCI_HOLE_START,
+					~0ULL,
 					VM_RAM_HIGH_START + FAKE_RAM_HIGH};
 
 	switch (below(5)) {
@@ -70,8 +74,8 @@ static void touch_common(void)
 		uint8_t field, size;
 	} fields[] = {
 		{VIRTIO_PCI_COMMON_DFSELECT, 4}, {VIRTIO_PCI_COMMON_GFSELECT, 4},
-		{VIRTIO_PCI_COMMON_MSIX, 2},	 {VIRTIO_PCI_COMMON_Q_SELECT, 2},
-		{VIRTIO_PCI_COMMON_Q_SIZE, 2},	 {VIRTIO_PCI_COMMON_Q_MSIX, 2},
+		{VIRTIO_PCI_COMMON_MSIX, 2},     {VIRTIO_PCI_COMMON_Q_SELECT, 2},
+		{VIRTIO_PCI_COMMON_Q_SIZE, 2},   {VIRTIO_PCI_COMMON_Q_MSIX, 2},
 		{VIRTIO_PCI_COMMON_Q_ENABLE, 2}, {VIRTIO_PCI_COMMON_Q_DESCLO, 4},
 		{VIRTIO_PCI_COMMON_Q_DESCHI, 4}, {VIRTIO_PCI_COMMON_Q_AVAILLO, 8},
 		{VIRTIO_PCI_COMMON_Q_USEDLO, 8}, {VIRTIO_PCI_COMMON_STATUS, 1},

@@ -254,7 +254,7 @@ static void odd_accesses_are_harmless(void **state)
 
 static struct {
 	atomic_bool closed; /* between the return of mask and the call of unmask */
-	atomic_uint data;   /* what an interrupt has to carry */
+	atomic_uint data; /* what an interrupt has to carry */
 	atomic_bool stop;
 	atomic_uint wrong, seen;
 } stress;

@@ -12,8 +12,8 @@
 #include "ring/virtqueue.h"
 #include "tests/unit/shim/hvm_driver.h"
 
-#define CONTROL_FEATURES                                                                           \
-	(1ULL << VIRTIO_NET_F_CTRL_VQ | 1ULL << VIRTIO_NET_F_CTRL_RX |                             \
+#define CONTROL_FEATURES                                               \
+	(1ULL << VIRTIO_NET_F_CTRL_VQ | 1ULL << VIRTIO_NET_F_CTRL_RX | \
 	 1ULL << VIRTIO_NET_F_CTRL_MAC_ADDR)
 #define COMMAND_AREA 0x200000 /* guest address of the commands */
 
@@ -110,12 +110,13 @@ static void start_net(unsigned int queues)
 static uint8_t command(uint8_t class, uint8_t cmd, const void *data, unsigned int size)
 {
 	uint8_t *area = guest_memory_at(&fake_vm.memory, COMMAND_AREA, 0x1000);
-	struct virtqueue_buffer buffers[] = {
-		{COMMAND_AREA, 2}, {COMMAND_AREA + 2, 1}, {COMMAND_AREA + 3, size - 1},
-		{COMMAND_AREA + 0x800, 1}};
-	unsigned int index = driver_features() & 1ULL << VIRTIO_NET_F_MQ ?
-				     (common_read(VIRTIO_PCI_COMMON_NUMQ, 2) - 1) :
-				     2;
+	struct virtqueue_buffer buffers[] = {{COMMAND_AREA, 2},
+					     {COMMAND_AREA + 2, 1},
+					     {COMMAND_AREA + 3, size - 1},
+					     {COMMAND_AREA + 0x800, 1}};
+	unsigned int index = driver_features() & 1ULL << VIRTIO_NET_F_MQ
+				     ? (common_read(VIRTIO_PCI_COMMON_NUMQ, 2) - 1)
+				     : 2;
 	unsigned int seen = atomic_load(&fake_vm.delivered);
 	uint32_t written;
 	void *token;
@@ -240,7 +241,8 @@ static void without_mq_the_control_queue_is_the_third(void **state)
 	assert_false(fake_backend.ring[2].started);
 	driver_place_queue(3);
 	common_write(VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
-	assert_int_equal(common_read(VIRTIO_PCI_COMMON_Q_ENABLE, 2), 0); /* none with these features */
+	assert_int_equal(common_read(VIRTIO_PCI_COMMON_Q_ENABLE, 2),
+			 0); /* none with these features */
 }
 
 static void a_broken_control_ring_costs_the_device(void **state)

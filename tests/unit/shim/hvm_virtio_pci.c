@@ -112,7 +112,7 @@ static void kicks_that_arrive_here_are_passed_on(void **state)
 	mem_write(d.notify + 4, 2, 1);
 	assert_int_equal(read(fake_backend.ring[1].ring.kick, &count, 8), 8);
 	assert_int_equal(read(fake_backend.ring[0].ring.kick, &count, 8), -1);
-	mem_write(d.notify + 8, 2, 2);	    /* not enabled */
+	mem_write(d.notify + 8, 2, 2); /* not enabled */
 	mem_write(d.notify + 4 * 500, 4, 1); /* absent */
 	assert_int_equal(status(), STATUS_RUNNING);
 }
@@ -287,7 +287,8 @@ static void a_changed_configuration_interrupts(void **state)
 	assert_int_equal(fake_vm.last_data, 0x40);
 	assert_int_equal(mem_read(d.device, 4), 4096);
 	assert_int_equal(mem_read(d.device + offsetof(struct virtio_blk_config, num_queues), 2), 3);
-	assert_int_equal(common_read(VIRTIO_PCI_COMMON_CFGGENERATION, 1), (uint8_t)(generation + 1));
+	assert_int_equal(common_read(VIRTIO_PCI_COMMON_CFGGENERATION, 1),
+			 (uint8_t)(generation + 1));
 	assert_int_equal(mem_read(d.isr, 1), 2);
 }
 
