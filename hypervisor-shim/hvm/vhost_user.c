@@ -20,6 +20,9 @@
 #define TIMEOUT_MS      10000 /* setting up; a back-end only maps memory and starts threads */
 #define STOP_TIMEOUT_MS 60000 /* GET_VRING_BASE waits for the slowest disk request in flight */
 
+/* A message of the back-channel, which the one thread for the events of all devices reads. */
+#define EVENT_TIMEOUT_MS 500
+
 #define PROTOCOL_FEATURES (1ULL << VHOST_USER_F_PROTOCOL_FEATURES)
 
 static bool agreed(const struct vhost_user_front *front, unsigned int feature)
@@ -480,7 +483,7 @@ static int answer_backchannel(struct vhost_user_front *front, uint32_t request, 
 	} message = {{request, VHOST_USER_VERSION | VHOST_USER_FLAG_REPLY, sizeof(value)}, {0}};
 
 	memcpy(message.value, &value, sizeof(value));
-	return socket_send(front->backchannel, &message, sizeof(message), NULL, 0, TIMEOUT_MS);
+	return socket_send(front->backchannel, &message, sizeof(message), NULL, 0, EVENT_TIMEOUT_MS);
 }
 
 enum vhost_user_event vhost_user_front_take_event(struct vhost_user_front *front)
@@ -493,12 +496,13 @@ enum vhost_user_event vhost_user_front_take_event(struct vhost_user_front *front
 
 	if (front->backchannel < 0 || poll(&readable, 1, 0) <= 0)
 		return VHOST_USER_EVENT_NONE;
-	if (socket_receive(front->backchannel, &header, sizeof(header), NULL, &fds, TIMEOUT_MS) ||
+	if (socket_receive(front->backchannel, &header, sizeof(header), NULL, &fds,
+			   EVENT_TIMEOUT_MS) ||
 	    header.size > sizeof(payload))
 		return backchannel_lost(front);
 	fds = 0;
 	if (header.size &&
-	    socket_receive(front->backchannel, payload, header.size, NULL, &fds, TIMEOUT_MS))
+	    socket_receive(front->backchannel, payload, header.size, NULL, &fds, EVENT_TIMEOUT_MS))
 		return backchannel_lost(front);
 	known = header.request == VHOST_USER_BACKEND_CONFIG_CHANGE_MSG;
 	if ((header.flags & VHOST_USER_FLAG_NEED_REPLY) &&
