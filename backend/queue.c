@@ -4,6 +4,8 @@
  * written; the transport made them non-blocking. What a write answers does not matter: a full
  * eventfd or pipe is a notification that is still to be taken, a closed one a front-end that left.
  */
+#include <errno.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "backend/queue.h"
@@ -25,8 +27,19 @@ void backend_queue_interrupt(struct backend_queue *queue)
 bool backend_queue_take_kick(struct backend_queue *queue)
 {
 	uint64_t count;
+	struct iovec to = {&count, sizeof(count)};
+	ssize_t got;
 
-	return queue->kick >= 0 && read(queue->kick, &count, sizeof(count)) > 0;
+	if (queue->kick < 0)
+		return false;
+	/*
+	 * The front-end shares the flags of the open file, and could make it block again: an eventfd
+	 * honours a flag of the call, too. Others may know none.
+	 */
+	got = preadv2(queue->kick, &to, 1, -1, RWF_NOWAIT);
+	if (got < 0 && errno == EOPNOTSUPP)
+		got = read(queue->kick, &count, sizeof(count));
+	return got > 0;
 }
 
 void backend_queue_broken(struct backend_queue *queue, const char *device)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backend/transport/vhost_user_connection.h"
@@ -356,6 +357,18 @@ static int set_vring_enable(struct vhost_user *vu, union vhost_user_payload *pay
 	return 0;
 }
 
+/*
+ * Eventfds and pipes; other things are odd, but theirs to choose. Files of a file system are refused:
+ * whoever provides that may let a read of ours wait for ever, non-blocking or not.
+ */
+static bool can_notify(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) &&
+	       !S_ISBLK(st.st_mode);
+}
+
 /* SET_VRING_KICK, _CALL and _ERR: a ring and a descriptor, or the word that there is none. */
 static int vring_fd(struct vhost_user *vu, uint64_t value,
 		    int (*set)(struct vhost_user *vu, struct back_ring *ring, int fd))
@@ -368,6 +381,9 @@ static int vring_fd(struct vhost_user *vu, uint64_t value,
 	if (has_fd != (vu->message.fd_count == 1))
 		return vhost_user_fault(vu, "ring %u: %#llx with %u descriptors", ring->queue.index,
 					(unsigned long long)value, vu->message.fd_count);
+	if (has_fd && !can_notify(vu->message.fds[0]))
+		return vhost_user_fault(vu, "ring %u: a file where an eventfd should be",
+					ring->queue.index);
 	return set(vu, ring, take_fd(&vu->message));
 }
 
