@@ -66,7 +66,7 @@ struct stats_queue {
 	uint64_t polls_hit;  /* rounds of polling that found work */
 	uint64_t polls_miss; /* that found none until the budget ran out */
 	uint64_t sleeps;
-	uint64_t cpu_ns; /* the queue thread's CPU time, renewed at each sleep */
+	uint64_t cpu_ns; /* the queue thread's CPU time, renewed at each sleep or oftener */
 	uint64_t batch[STATS_BATCH_BUCKETS];
 	uint64_t latency[STATS_LATENCY_BUCKETS];
 	uint64_t reserved[6]; /* up to a multiple of 64 bytes */

@@ -365,6 +365,7 @@ static bool work(struct blk_worker *worker)
 		poll_learn(&worker->poll, idle_ns);
 	worker->idle = false;
 	worker->work_end_ns = worker->now_ns;
+	renew_cpu_time(worker); /* a busy queue may never sleep */
 	return true;
 }
 
