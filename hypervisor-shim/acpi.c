@@ -2,13 +2,13 @@
 /*
  * ACPI: what the tables say, and why.
  *
- * The machine has ACPI's fixed hardware, as every PC has, not the reduced kind: stock kernels take that
- * path with the least surprise. FADT also says what is absent, and that is what makes a boot short: no
- * keyboard controller, no VGA, no CMOS clock, so no driver probes them and waits. The time of day comes
- * from kvmclock.
+ * The machine has ACPI's fixed hardware, as every PC has, not the reduced kind: stock kernels
+ * take that path with the least surprise. FADT also says what is absent, and that is what makes a
+ * boot short: no keyboard controller, no VGA, no CMOS clock, so no driver probes them and waits.
+ * The time of day comes from kvmclock.
  *
- * Everything lies in one piece from ACPI_RSDP on, in the read-only area of the first MiB, where kernels
- * look for the root pointer when nobody told them.
+ * Everything lies in one piece from ACPI_RSDP on, in the read-only area of the first MiB, where
+ * kernels look for the root pointer when nobody told them.
  */
 #include <errno.h>
 #include <string.h>
@@ -58,7 +58,8 @@ static void *take(struct area *area, size_t size, uint64_t *address)
 	return memset(area->data + at, 0, size);
 }
 
-static void finish(struct acpi_header *header, const char *signature, uint8_t revision, size_t length)
+static void finish(struct acpi_header *header, const char *signature, uint8_t revision,
+		   size_t length)
 {
 	memcpy(header->signature, signature, 4);
 	header->length = (uint32_t)length;
@@ -162,19 +163,24 @@ static void build_madt(struct area *area)
 		return;
 	madt->head.lapic = IRQ_LAPIC_START;
 	madt->head.flags = MADT_PCAT_COMPAT;
-	madt->ioapic = (struct acpi_madt_ioapic){.type = 1, .length = sizeof(madt->ioapic),
-						 .address = IRQ_IOAPIC_START};
-	madt->timer = (struct acpi_madt_override){.type = 2, .length = sizeof(madt->timer),
-						  .source = IRQ_TIMER, .gsi = IRQ_TIMER_GSI};
-	madt->sci = (struct acpi_madt_override){.type = 2, .length = sizeof(madt->sci),
-						.source = IRQ_SCI, .gsi = IRQ_SCI,
+	madt->ioapic = (struct acpi_madt_ioapic){
+		.type = 1, .length = sizeof(madt->ioapic), .address = IRQ_IOAPIC_START};
+	madt->timer = (struct acpi_madt_override){.type = 2,
+						  .length = sizeof(madt->timer),
+						  .source = IRQ_TIMER,
+						  .gsi = IRQ_TIMER_GSI};
+	madt->sci = (struct acpi_madt_override){.type = 2,
+						.length = sizeof(madt->sci),
+						.source = IRQ_SCI,
+						.gsi = IRQ_SCI,
 						.flags = MADT_ACTIVE_HIGH | MADT_LEVEL};
-	madt->nmi = (struct acpi_madt_nmi){.type = 4, .length = sizeof(madt->nmi),
-					   .processor = 0xff /* all */, .lint = 1};
+	madt->nmi = (struct acpi_madt_nmi){
+		.type = 4, .length = sizeof(madt->nmi), .processor = 0xff /* all */, .lint = 1};
 	for (unsigned int i = 0; i < cpus; i++)
 		madt->lapics[i] = (struct acpi_madt_lapic){.length = sizeof(madt->lapics[i]),
 							   .processor = (uint8_t)i,
-							   .id = (uint8_t)i, .flags = 1};
+							   .id = (uint8_t)i,
+							   .flags = 1};
 	finish(&madt->head.header, "APIC", 5, size);
 	list(area, address);
 }

@@ -18,8 +18,8 @@ struct acpi_machine {
 };
 
 /*
- * Builds all tables as they lie from ACPI_RSDP on into @area of @size bytes. How many it took, or 0 if
- * that was too little.
+ * Builds all tables as they lie from ACPI_RSDP on into @area of @size bytes. How many it took, or
+ * 0 if that was too little.
  */
 size_t acpi_build(const struct acpi_machine *machine, void *area, size_t size);
 

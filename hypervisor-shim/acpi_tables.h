@@ -35,7 +35,7 @@ struct acpi_address { /* "generic address structure" */
 	uint8_t space, bits, shift, access;
 	uint64_t address;
 } ACPI_PACKED;
-#define ACPI_SPACE_IO	 1
+#define ACPI_SPACE_IO    1
 #define ACPI_ACCESS_BYTE 1
 #define ACPI_ACCESS_WORD 2
 
@@ -79,13 +79,13 @@ _Static_assert(sizeof(struct acpi_fadt) == 276, "FADT of ACPI 6");
 #define FADT_BOOT_NO_ASPM (1u << 4)
 #define FADT_BOOT_NO_CMOS (1u << 5)
 
-#define FADT_WBINVD	     (1u << 0)
-#define FADT_C1		     (1u << 2)
+#define FADT_WBINVD          (1u << 0)
+#define FADT_C1              (1u << 2)
 #define FADT_NO_POWER_BUTTON (1u << 4)
 #define FADT_NO_SLEEP_BUTTON (1u << 5)
 #define FADT_NO_RTC_WAKE     (1u << 6)
-#define FADT_RESET	     (1u << 10)
-#define FADT_HEADLESS	     (1u << 12)
+#define FADT_RESET           (1u << 10)
+#define FADT_HEADLESS        (1u << 12)
 
 struct acpi_madt {
 	struct acpi_header header;
@@ -109,7 +109,7 @@ struct acpi_madt_override {
 	uint16_t flags;
 } ACPI_PACKED;
 #define MADT_ACTIVE_HIGH 1
-#define MADT_LEVEL	 (3 << 2)
+#define MADT_LEVEL       (3 << 2)
 
 struct acpi_madt_nmi {
 	uint8_t type, length, processor;

@@ -6,18 +6,18 @@
 
 #include "hypervisor-shim/aml.h"
 
-#define OP_NAME	   0x08
-#define OP_BYTE	   0x0a
-#define OP_WORD	   0x0b
+#define OP_NAME    0x08
+#define OP_BYTE    0x0a
+#define OP_WORD    0x0b
 #define OP_DWORD   0x0c
 #define OP_STRING  0x0d
 #define OP_QWORD   0x0e
 #define OP_SCOPE   0x10
 #define OP_BUFFER  0x11
 #define OP_PACKAGE 0x12
-#define OP_EXT	   0x5b
+#define OP_EXT     0x5b
 #define EXT_DEVICE 0x82
-#define ROOT	   '\\'
+#define ROOT       '\\'
 
 /* Lengths are always written in this many bytes: they are known only at the end of a block. */
 #define LENGTH_BYTES 3
@@ -25,20 +25,20 @@
 #define TEMPLATE_SIZE_BYTES 3
 
 #define SMALL_IRQ_NO_FLAGS 0x22
-#define SMALL_PORT	   0x47
-#define SMALL_END	   0x79
-#define LARGE_MEMORY32	   0x86
-#define LARGE_DWORD	   0x87
-#define LARGE_WORD	   0x88
-#define LARGE_QWORD	   0x8a
+#define SMALL_PORT         0x47
+#define SMALL_END          0x79
+#define LARGE_MEMORY32     0x86
+#define LARGE_DWORD        0x87
+#define LARGE_WORD         0x88
+#define LARGE_QWORD        0x8a
 
-#define WINDOW_MEMORY 0
-#define WINDOW_PORT   1
-#define WINDOW_BUS    2
-#define WINDOW_FIXED  0x0c /* both ends are fixed; a producer; positive decode */
-#define MEMORY_WRITABLE	     1
-#define MEMORY_PREFETCHABLE  (3 << 1)
-#define PORT_ENTIRE_RANGE    3
+#define WINDOW_MEMORY       0
+#define WINDOW_PORT         1
+#define WINDOW_BUS          2
+#define WINDOW_FIXED        0x0c /* both ends are fixed; a producer; positive decode */
+#define MEMORY_WRITABLE     1
+#define MEMORY_PREFETCHABLE (3 << 1)
+#define PORT_ENTIRE_RANGE   3
 
 static void put(struct aml *aml, const void *data, size_t size)
 {

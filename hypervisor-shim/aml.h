@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * A writer of ACPI machine language, as much of it as a DSDT of static devices takes. Names are of four
- * characters.
+ * A writer of ACPI machine language, as much of it as a DSDT of static devices takes. Names are
+ * of four characters.
  *
- * A buffer that runs full remembers it: aml_length() answers 0 then, and callers check nothing else.
+ * A buffer that runs full remembers it: aml_length() answers 0 then, and callers check nothing
+ * else.
  */
 #ifndef PVKIT_HYPERVISOR_SHIM_AML_H
 #define PVKIT_HYPERVISOR_SHIM_AML_H

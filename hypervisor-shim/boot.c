@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * Booting without firmware: the shim is the boot loader. It knows two kinds of kernels and finds out
- * by itself which one it was given; each says in its own file how it is entered.
+ * Booting without firmware: the shim is the boot loader. It knows two kinds of kernels and finds
+ * out by itself which one it was given; each says in its own file how it is entered.
  *
- * Files are opened once, before anything else happens, and read again at each reset: so a kernel that is
- * replaced on disk meanwhile changes nothing, and nothing of the guest's own writing survives.
+ * Files are opened once, before anything else happens, and read again at each reset: so a kernel
+ * that is replaced on disk meanwhile changes nothing, and nothing of the guest's own writing
+ * survives.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -55,7 +56,8 @@ int boot_read_to_guest(const struct boot_file *file, uint64_t offset, uint64_t a
 	int result = host ? boot_read(file, offset, host, size) : -EFAULT;
 
 	if (result == -EFAULT)
-		log_error("%s does not fit the guest's memory: %llu bytes at 0x%llx; give it more --memory",
+		log_error("%s does not fit the guest's memory: %llu bytes at 0x%llx; give it more "
+			  "--memory",
 			  file->path, (unsigned long long)size, (unsigned long long)address);
 	else if (result < 0)
 		log_error("cannot read %s: %s", file->path,
@@ -91,7 +93,8 @@ int boot_put_initrd(const struct boot_file *initrd, uint64_t floor, uint64_t lim
 	if (end > limit)
 		end = limit;
 	if (initrd->size > end || ((end - initrd->size) & ~(PAGE - 1)) < floor) {
-		log_error("%s (%llu MiB) does not fit behind the kernel, which ends at %llu MiB of %llu; "
+		log_error("%s (%llu MiB) does not fit behind the kernel, which ends at %llu MiB of "
+			  "%llu; "
 			  "give the guest more --memory",
 			  initrd->path, (unsigned long long)initrd->size >> 20,
 			  (unsigned long long)floor >> 20, (unsigned long long)end >> 20);
@@ -118,8 +121,8 @@ unsigned int boot_memory_map(struct boot_range *ranges)
 	ranges[n++] = (struct boot_range){BOOT_KERNEL_MIN, boot_low_ram_end() - BOOT_KERNEL_MIN,
 					  BOOT_RAM};
 	ranges[n++] = (struct boot_range){VM_ECAM_START, VM_ECAM_SIZE, BOOT_RESERVED};
-	ranges[n++] = (struct boot_range){VM_KVM_START, VM_RAM_HIGH_START - VM_KVM_START,
-					  BOOT_RESERVED};
+	ranges[n++] =
+		(struct boot_range){VM_KVM_START, VM_RAM_HIGH_START - VM_KVM_START, BOOT_RESERVED};
 	if (memory->count > 1)
 		ranges[n++] = (struct boot_range){memory->region[1].address, memory->region[1].size,
 						  BOOT_RAM};
@@ -167,7 +170,8 @@ static int find_format(void)
 		return boot.format->check(&boot.images);
 	}
 	log_error("%s is no kernel, neither a bzImage nor an ELF file; "
-		  "give --kernel a /boot/vmlinuz-VERSION or a vmlinux", kernel->path);
+		  "give --kernel a /boot/vmlinuz-VERSION or a vmlinux",
+		  kernel->path);
 	return -ENOEXEC;
 }
 

@@ -8,15 +8,17 @@
 #include "hypervisor-shim/vcpu.h"
 
 /*
- * Opens @kernel and @initrd (NULL: none) and checks them as far as that can be done without a machine.
- * The strings live as long as the machine. 0, or -errno after one line on standard error.
+ * Opens @kernel and @initrd (NULL: none) and checks them as far as that can be done without a
+ * machine. The strings live as long as the machine. 0, or -errno after one line on standard
+ * error.
  */
 int boot_open(const char *kernel, const char *initrd, const char *append);
 void boot_close(void);
 
 /*
- * Puts kernel, initrd, command line and the memory map into RAM that reads zero, and tells how to enter.
- * ACPI tables are not its job, but it tells the kernel where they are. 0, or -errno after a line.
+ * Puts kernel, initrd, command line and the memory map into RAM that reads zero, and tells how to
+ * enter. ACPI tables are not its job, but it tells the kernel where they are. 0, or -errno after
+ * a line.
  */
 int boot_load(struct vcpu_entry *entry);
 

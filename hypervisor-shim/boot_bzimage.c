@@ -2,10 +2,11 @@
 /*
  * Linux's bzImage, by the 64-bit boot protocol (Documentation/arch/x86/boot.rst of the kernel).
  *
- * The file is a real-mode part, which is not run but whose header tells what the kernel needs, and the
- * protected-mode part, which goes to the address that the kernel prefers and is entered 0x200 bytes
- * behind it: in long mode, the first 4 GiB mapped one to one, RSI at struct boot_params. The kernel
- * unpacks itself and so owns init_size bytes there, more than the file has.
+ * The file is a real-mode part, which is not run but whose header tells what the kernel needs,
+ * and the protected-mode part, which goes to the address that the kernel prefers and is entered
+ * 0x200 bytes behind it: in long mode, the first 4 GiB mapped one to one, RSI at struct
+ * boot_params. The kernel unpacks itself and so owns init_size bytes there, more than the file
+ * has.
  */
 #include <asm/bootparam.h>
 #include <errno.h>
@@ -16,16 +17,16 @@
 #include "hypervisor-shim/boot_format.h"
 #include "hypervisor-shim/vm.h"
 
-#define HEADER_AT	  0x1f1
-#define HEADER_LENGTH_AT  0x201 /* the byte that tells where the header ends: 0x202 + its value */
-#define HEADER_MAGIC	  0x53726448 /* "HdrS" */
-#define BOOT_FLAG	  0xaa55
-#define PROTOCOL_64BIT	  0x020c
-#define ENTRY_64BIT	  0x200
-#define SECTOR		  512
-#define LOADER_UNDEFINED  0xff
-#define ALIGNMENT_MIN	  0x1000
-#define ALIGNMENT_MAX	  0x40000000
+#define HEADER_AT        0x1f1
+#define HEADER_LENGTH_AT 0x201 /* the byte that tells where the header ends: 0x202 + its value */
+#define HEADER_MAGIC     0x53726448 /* "HdrS" */
+#define BOOT_FLAG        0xaa55
+#define PROTOCOL_64BIT   0x020c
+#define ENTRY_64BIT      0x200
+#define SECTOR           512
+#define LOADER_UNDEFINED 0xff
+#define ALIGNMENT_MIN    0x1000
+#define ALIGNMENT_MAX    0x40000000
 
 #define PTE_PRESENT  1
 #define PTE_WRITABLE 2
@@ -62,7 +63,10 @@ static int read_header(const struct boot_file *kernel, struct bzimage *image)
 		return refuse(kernel, "cannot be read");
 	if (!probe(head, size))
 		return refuse(kernel, "is no bzImage");
-	/* A newer kernel's header is longer than ours, an older one's shorter: the rest reads zero. */
+	/*
+	 * A newer kernel's header is longer than ours, an older one's shorter: the rest reads
+	 * zero.
+	 */
 	length = 0x202 + head[HEADER_LENGTH_AT] - HEADER_AT;
 	if (length > sizeof(image->header))
 		length = sizeof(image->header);
@@ -123,8 +127,8 @@ static int choose_address(const struct boot_file *kernel, const struct bzimage *
 {
 	const struct setup_header *h = &image->header;
 	uint64_t end = boot_low_ram_end(), need = footprint(image);
-	uint64_t lowest = (BOOT_KERNEL_MIN + h->kernel_alignment - 1) &
-			  ~((uint64_t)h->kernel_alignment - 1);
+	uint64_t lowest =
+		(BOOT_KERNEL_MIN + h->kernel_alignment - 1) & ~((uint64_t)h->kernel_alignment - 1);
 
 	*address = h->pref_address;
 	if (*address + need > end && h->relocatable_kernel && lowest < *address)

@@ -2,10 +2,10 @@
 /*
  * ELF kernels by PVH, Xen's boot protocol (xen/include/public/arch-x86/hvm/start_info.h).
  *
- * The segments go where their physical addresses say. An ELF note of Xen's, PHYS32_ENTRY, names the
- * entry point: 32-bit protected mode without paging, EBX at struct hvm_start_info, which names command
- * line, initrd, ACPI's root pointer and the memory map. A Linux vmlinux has the note when it is built
- * with CONFIG_PVH, as Debian's are; so have other small kernels.
+ * The segments go where their physical addresses say. An ELF note of Xen's, PHYS32_ENTRY, names
+ * the entry point: 32-bit protected mode without paging, EBX at struct hvm_start_info, which
+ * names command line, initrd, ACPI's root pointer and the memory map. A Linux vmlinux has the
+ * note when it is built with CONFIG_PVH, as Debian's are; so have other small kernels.
  */
 #include <elf.h>
 #include <errno.h>
@@ -17,10 +17,10 @@
 #include "hypervisor-shim/boot_format.h"
 #include "hypervisor-shim/vm.h"
 
-#define NOTE_NAME	  "Xen"
+#define NOTE_NAME         "Xen"
 #define NOTE_PHYS32_ENTRY 18
-#define SEGMENTS_MAX	  256
-#define NOTES_SIZE_MAX	  (1 << 20)
+#define SEGMENTS_MAX      256
+#define NOTES_SIZE_MAX    (1 << 20)
 #define COMMAND_LINE_MAX  4095
 #define START_INFO_MAGIC  0x336ec578
 
@@ -57,7 +57,7 @@ struct elf {
 	struct segment segments[SEGMENTS_MAX];
 	unsigned int count;
 	uint64_t entry; /* PHYS32_ENTRY */
-	uint64_t end;	/* of the highest segment in memory */
+	uint64_t end; /* of the highest segment in memory */
 };
 
 static bool probe(const uint8_t *head, size_t size)
@@ -112,7 +112,8 @@ static int read_segment(const struct boot_file *kernel, const struct elf_head *h
 	Elf32_Phdr p32;
 	Elf64_Phdr p64;
 
-	if (__builtin_add_overflow(head->header_offset, (uint64_t)index * head->header_size, &offset))
+	if (__builtin_add_overflow(head->header_offset, (uint64_t)index * head->header_size,
+				   &offset))
 		return -ENODATA;
 	if (head->is_64bit) {
 		if (boot_read(kernel, offset, &p64, sizeof(p64)) < 0)
@@ -170,7 +171,9 @@ static int check_placement(const struct boot_file *kernel, struct elf *elf)
 		if (!is_loaded(s))
 			continue;
 		if (!placement_sane(s))
-			return refuse(kernel, "has a segment that is not between 1 MiB and 3 GiB of memory");
+			return refuse(
+				kernel,
+				"has a segment that is not between 1 MiB and 3 GiB of memory");
 		if (s->address + s->memory_size > elf->end)
 			elf->end = s->address + s->memory_size;
 	}
@@ -246,7 +249,8 @@ static int parse(const struct boot_file *kernel, struct elf *elf)
 	for (unsigned int i = 0; !found && i < elf->count; i++)
 		found = note_segment_entry(kernel, &elf->segments[i], &elf->entry);
 	if (!found)
-		return refuse(kernel, "has no PVH entry point (no ELF note XEN_ELFNOTE_PHYS32_ENTRY)");
+		return refuse(kernel,
+			      "has no PVH entry point (no ELF note XEN_ELFNOTE_PHYS32_ENTRY)");
 	result = check_placement(kernel, elf);
 	if (!result && !entry_loaded(elf))
 		result = refuse(kernel, "has its PVH entry point outside its segments");
@@ -282,8 +286,7 @@ static int load_segments(const struct boot_file *kernel, const struct elf *elf)
 
 static void put_start_info(uint64_t initrd, uint64_t initrd_size)
 {
-	struct start_data *data =
-		guest_memory_at(vm_memory(), BOOT_PVH, sizeof(struct start_data));
+	struct start_data *data = guest_memory_at(vm_memory(), BOOT_PVH, sizeof(struct start_data));
 	struct boot_range ranges[BOOT_RANGES_MAX];
 	unsigned int count = boot_memory_map(ranges);
 
@@ -302,8 +305,8 @@ static void put_start_info(uint64_t initrd, uint64_t initrd_size)
 		data->module = (struct start_module){.address = initrd, .size = initrd_size};
 	}
 	for (unsigned int i = 0; i < count; i++)
-		data->ranges[i] = (struct start_range){ranges[i].start, ranges[i].size,
-						       ranges[i].type, 0};
+		data->ranges[i] =
+			(struct start_range){ranges[i].start, ranges[i].size, ranges[i].type, 0};
 }
 
 static int load(const struct boot_images *images, struct vcpu_entry *entry)

@@ -11,15 +11,15 @@
 
 #include "hypervisor-shim/vcpu.h"
 
-#define BOOT_GDT	  0x1000ULL
-#define BOOT_ZERO_PAGE	  0x2000ULL /* struct boot_params */
+#define BOOT_GDT          0x1000ULL
+#define BOOT_ZERO_PAGE    0x2000ULL /* struct boot_params */
 #define BOOT_PAGE_TABLES  0x3000ULL /* six pages: the first 4 GiB, one to one */
-#define BOOT_STACK	  0x9ff0ULL
-#define BOOT_PVH	  0xa000ULL /* struct hvm_start_info and what it points to */
+#define BOOT_STACK        0x9ff0ULL
+#define BOOT_PVH          0xa000ULL /* struct hvm_start_info and what it points to */
 #define BOOT_COMMAND_LINE 0x20000ULL
 #define BOOT_COMMAND_MAX  0xffffu
-#define BOOT_LOW_END	  0x9fc00ULL /* an extended BIOS data area would begin here */
-#define BOOT_KERNEL_MIN	  0x100000ULL
+#define BOOT_LOW_END      0x9fc00ULL /* an extended BIOS data area would begin here */
+#define BOOT_KERNEL_MIN   0x100000ULL
 
 /* A file that is read as far as its size was when it was opened. */
 struct boot_file {

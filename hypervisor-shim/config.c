@@ -9,10 +9,10 @@
 #include "hypervisor-shim/vm.h"
 #include "ring/virtqueue.h"
 
-#define MIB		(1ULL << 20)
-#define DEFAULT_MEMORY	(512 * MIB)
+#define MIB             (1ULL << 20)
+#define DEFAULT_MEMORY  (512 * MIB)
 #define DEFAULT_COMMAND "console=ttyS0"
-#define QUEUES_MAX	64
+#define QUEUES_MAX      64
 
 static const char *const mode_names[] = {[MODE_HVM] = "hvm", [MODE_PV] = "pv", NULL};
 static const char *const reboot_names[] = {
@@ -26,7 +26,9 @@ static const char *const bus_names[] = {
 	[BUS_PV] = "pv",
 	NULL,
 };
-static const char *const engine_names[] = {"default", "io_uring", "libaio", "threads", "null", NULL};
+static const char *const engine_names[] = {
+	"default", "io_uring", "libaio", "threads", "null", NULL,
+};
 static const char *const cache_names[] = {"default", "writeback", "direct", NULL};
 
 static int parse_mac(void *context, const char *value, char *reason, size_t reason_size)
@@ -35,14 +37,14 @@ static int parse_mac(void *context, const char *value, char *reason, size_t reas
 	unsigned int byte[6];
 	char more;
 
-	if (sscanf(value, "%2x:%2x:%2x:%2x:%2x:%2x%c", &byte[0], &byte[1], &byte[2], &byte[3], &byte[4],
-		   &byte[5], &more) != 6) {
+	if (sscanf(value, "%2x:%2x:%2x:%2x:%2x:%2x%c", &byte[0], &byte[1], &byte[2], &byte[3],
+		   &byte[4], &byte[5], &more) != 6) {
 		snprintf(reason, reason_size, "'%s' is no address like 52:54:00:12:34:56", value);
 		return -1;
 	}
 	if (byte[0] & 1) {
-		snprintf(reason, reason_size, "'%s' is a multicast address, the first byte must be even",
-			 value);
+		snprintf(reason, reason_size,
+			 "'%s' is a multicast address, the first byte must be even", value);
 		return -1;
 	}
 	for (int i = 0; i < 6; i++)
@@ -51,8 +53,8 @@ static int parse_mac(void *context, const char *value, char *reason, size_t reas
 	return 0;
 }
 
-#define DISK(name) offsetof(struct shim_disk, name)
-#define NET(name)  offsetof(struct shim_net, name)
+#define DISK(name)  offsetof(struct shim_disk, name)
+#define NET(name)   offsetof(struct shim_net, name)
 #define FIELD(name) offsetof(struct shim_config, name)
 
 /* clang-format off */
@@ -155,38 +157,39 @@ static const struct option_spec shim_options[] = {
 	 .help = "Say more on standard error."},
 	{0},
 };
-/* clang-format on */
-
 static const struct program_spec shim_program = {
 	.name = "pvkit-shim",
 	.summary = "boot a Linux kernel as a guest of KVM",
 	.usage = "--kernel FILE [OPTION...]",
 	.description =
-		"pvkit-shim makes a virtual machine by KVM and boots a Linux kernel in it, directly: there is "
-		"no firmware, no disk image with a boot loader, and no emulated device but a serial port. "
-		"Disks and network interfaces are PCI devices whose back-ends are other processes, which "
-		"map the guest's memory and serve its rings: pvkit-blkd and pvkit-netd, which pvkit-shim "
-		"starts by itself and ends with itself, or any other vhost-user back-end.\n"
+		"pvkit-shim makes a virtual machine by KVM and boots a Linux kernel in it, directly: "
+		"there is no firmware, no disk image with a boot loader, and no emulated device but a "
+		"serial port. Disks and network interfaces are PCI devices whose back-ends are other "
+		"processes, which map the guest's memory and serve its rings: pvkit-blkd and "
+		"pvkit-netd, which pvkit-shim starts by itself and ends with itself, or any other "
+		"vhost-user back-end.\n"
 		"\n"
-		"A stock distribution kernel needs no special command line: it finds its CPUs, devices, "
-		"power-off and reset by ACPI, and its time by kvmclock.\n"
+		"A stock distribution kernel needs no special command line: it finds its CPUs, "
+		"devices, power-off and reset by ACPI, and its time by kvmclock.\n"
 		"\n"
 		"SIGTERM, SIGINT and SIGHUP end the guest at once.",
 	.examples =
-		"pvkit-shim --kernel /boot/vmlinuz --initrd /boot/initrd.img --append 'console=ttyS0 "
-		"root=/dev/vda1' \\\n    --memory 2G --cpus 2 --disk disk.img --net link=user\n"
-		"pvkit-shim --kernel vmlinux --initrd initrd --disk path=disk.img,cache=direct,num-queues=4 "
-		"\\\n    --disk vhost-user=/tmp/other.sock --console file:guest.log",
-	.exit_status = "0\tthe guest switched itself off\n"
-		       "1\tthe guest could not be started, or KVM could not go on with it; a line on "
-		       "standard error says why\n"
-		       "2\tbad command line\n"
-		       "3\tthe guest asked for a reset, under --on-reboot exit\n"
-		       "4\tthe guest's kernel panicked, and told so by pvpanic\n"
-		       "5\tended at the terminal, by Ctrl-A x\n"
-		       "128+N\tended by signal N",
+		"pvkit-shim --kernel /boot/vmlinuz --initrd /boot/initrd.img --memory 2G --cpus 2 \\\n"
+		"    --append 'console=ttyS0 root=/dev/vda1' --disk disk.img --net link=user\n"
+		"pvkit-shim --kernel vmlinux --initrd initrd --console file:guest.log \\\n"
+		"    --disk path=disk.img,cache=direct,num-queues=4 --disk vhost-user=/tmp/other.sock",
+	.exit_status =
+		"0\tthe guest switched itself off\n"
+		"1\tthe guest could not be started, or KVM could not go on with it; a line on standard "
+		"error says why\n"
+		"2\tbad command line\n"
+		"3\tthe guest asked for a reset, under --on-reboot exit\n"
+		"4\tthe guest's kernel panicked, and told so by pvpanic\n"
+		"5\tended at the terminal, by Ctrl-A x\n"
+		"128+N\tended by signal N",
 	.options = shim_options,
 };
+/* clang-format on */
 
 static void refuse(const char *what, const char *why)
 {
@@ -218,8 +221,10 @@ static void check_disk(struct shim_disk *disk, unsigned int number, unsigned int
 		refuse(what, "expected one of path=, vhost-user= and engine=null");
 	if (null != !!disk->size)
 		refuse(what, "size= and engine=null belong together");
-	if (disk->vhost_user && (disk->engine_choice || disk->cache_choice || disk->serial || disk->read_only))
-		refuse(what, "engine, cache, serial and readonly are up to the back-end behind vhost-user=");
+	if (disk->vhost_user &&
+	    (disk->engine_choice || disk->cache_choice || disk->serial || disk->read_only))
+		refuse(what, "engine, cache, serial and readonly are up to the back-end behind "
+			     "vhost-user=");
 	disk->engine = disk->engine_choice ? engine_names[disk->engine_choice] : NULL;
 	disk->cache = disk->cache_choice ? cache_names[disk->cache_choice] : NULL;
 }
@@ -238,7 +243,8 @@ static void check_net(const struct shim_net *net, unsigned int number, unsigned 
 static void check(struct shim_config *config)
 {
 	if (config->mode == MODE_PV)
-		refuse("--mode pv", "paravirtual devices are not in this version yet, use --mode hvm");
+		refuse("--mode pv",
+		       "paravirtual devices are not in this version yet, use --mode hvm");
 	if (config->memory % MIB)
 		refuse("--memory", "the size must be a multiple of 1M");
 	if (config->disks_count + config->nets_count > CONFIG_DEVICES_MAX)

@@ -30,7 +30,7 @@ enum config_reboot {
 struct shim_disk {
 	const char *path, *vhost_user, *serial;
 	const char *engine, *cache; /* as pvkit-blkd takes them; NULL: its default */
-	uint64_t size;		    /* of the null engine's disk */
+	uint64_t size; /* of the null engine's disk */
 	uint64_t queues, queue_size;
 	unsigned int bus, engine_choice, cache_choice;
 	bool read_only, packed;

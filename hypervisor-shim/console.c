@@ -2,13 +2,13 @@
 /*
  * The console: why it has threads.
  *
- * A vCPU must never wait for a terminal that is slow or stopped, and standard output must not be made
- * non-blocking, since the shell shares it. So output goes to a buffer and a thread writes it; when the
- * buffer is full the serial port looks busy to the guest. Input waits in a thread of its own until the
- * serial port has room, so nothing typed is lost.
+ * A vCPU must never wait for a terminal that is slow or stopped, and standard output must not be
+ * made non-blocking, since the shell shares it. So output goes to a buffer and a thread writes
+ * it; when the buffer is full the serial port looks busy to the guest. Input waits in a thread of
+ * its own until the serial port has room, so nothing typed is lost.
  *
- * A terminal is in raw mode meanwhile, but for output processing, which our own messages want. Ctrl-A
- * is the one key that does not reach the guest: see escape().
+ * A terminal is in raw mode meanwhile, but for output processing, which our own messages want.
+ * Ctrl-A is the one key that does not reach the guest: see escape().
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +30,7 @@
 #define OUTPUT_SIZE   (64 * 1024)
 #define FLUSH_SECONDS 2
 #define HURRY_NS      (10 * 1000 * 1000)
-#define ESCAPE	      0x01 /* Ctrl-A */
+#define ESCAPE        0x01 /* Ctrl-A */
 #define SIGNAL_HURRY  SIGUSR2 /* takes the writer out of write() */
 
 static struct {
@@ -336,7 +336,10 @@ static struct timespec from_now(time_t seconds, long ns)
 	return then;
 }
 
-/* It gets some time to write the rest. A signal may come just before it blocks: so, again and again. */
+/*
+ * It gets some time to write the rest. A signal may come just before it blocks: so, again and
+ * again.
+ */
 static void join_writer(void)
 {
 	const struct sigaction action = {.sa_handler = ignore}; /* no SA_RESTART */

@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 /*
- * @where: "stdio", "file:PATH" or "none". Opens it; the terminal stays as it is. 0, or -errno after a
- * line on standard error.
+ * @where: "stdio", "file:PATH" or "none". Opens it; the terminal stays as it is. 0, or -errno
+ * after a line on standard error.
  */
 int console_open(const char *where);
 /* Raw mode, where it is a terminal, and the threads. 0 or -errno after a line. */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
  * CPUID: the host's own features as KVM supports them, so that the guest runs as fast as the host
- * can; and one package with as many cores as there are vCPUs, one thread each, told in every leaf in
- * which a guest may look (Intel's 4 and 0xb, AMD's 0x80000008, 0x8000001d, 0x8000001e), all of the
- * same mind: newer kernels compare them with each other and with MADT, and complain.
+ * can; and one package with as many cores as there are vCPUs, one thread each, told in every leaf
+ * in which a guest may look (Intel's 4 and 0xb, AMD's 0x80000008, 0x8000001d, 0x8000001e), all of
+ * the same mind: newer kernels compare them with each other and with MADT, and complain.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -15,20 +15,20 @@
 #include "hypervisor-shim/cpuid.h"
 #include "hypervisor-shim/vm.h"
 
-#define LEAF_FEATURES	      1
-#define LEAF_CACHES	      4
-#define LEAF_TOPOLOGY	      0xb
-#define LEAF_TOPOLOGY_V2      0x1f
-#define LEAF_AMD_FEATURES     0x80000001
-#define LEAF_ADDRESS_SIZE     0x80000008
-#define LEAF_AMD_CACHES	      0x8000001d
-#define LEAF_AMD_TOPOLOGY     0x8000001e
-#define LEAF_AMD_TOPOLOGY_V2  0x80000026
+#define LEAF_FEATURES        1
+#define LEAF_CACHES          4
+#define LEAF_TOPOLOGY        0xb
+#define LEAF_TOPOLOGY_V2     0x1f
+#define LEAF_AMD_FEATURES    0x80000001
+#define LEAF_ADDRESS_SIZE    0x80000008
+#define LEAF_AMD_CACHES      0x8000001d
+#define LEAF_AMD_TOPOLOGY    0x8000001e
+#define LEAF_AMD_TOPOLOGY_V2 0x80000026
 
 #define FEATURE_ECX_TSC_DEADLINE (1u << 24)
-#define FEATURE_ECX_HYPERVISOR	 (1u << 31)
-#define FEATURE_EDX_HTT		 (1u << 28) /* "more than one logical CPU in the package" */
-#define AMD_ECX_CMP_LEGACY	 (1u << 1)
+#define FEATURE_ECX_HYPERVISOR   (1u << 31)
+#define FEATURE_EDX_HTT          (1u << 28) /* "more than one logical CPU in the package" */
+#define AMD_ECX_CMP_LEGACY       (1u << 1)
 
 #define LEVEL_THREAD (1u << 8)
 #define LEVEL_CORE   (2u << 8)
@@ -163,7 +163,7 @@ static void shape(struct kvm_cpuid_entry2 *entry, unsigned int cpu, unsigned int
 	case LEAF_AMD_TOPOLOGY:
 		entry->eax = cpu;
 		entry->ebx = cpu; /* core id; threads a core - 1 = 0 */
-		entry->ecx = 0;	  /* node 0 of one */
+		entry->ecx = 0; /* node 0 of one */
 		break;
 	}
 }

@@ -25,9 +25,9 @@
 #include "common/log.h"
 #include "hypervisor-shim/daemons.h"
 
-#define DAEMONS_MAX	64
-#define END_TIMEOUT_MS	5000
-#define CANNOT_EXECUTE	127
+#define DAEMONS_MAX    64
+#define END_TIMEOUT_MS 5000
+#define CANNOT_EXECUTE 127
 
 struct daemon {
 	const char *program, *device;
@@ -103,8 +103,7 @@ static int watch(struct daemon *daemon)
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = daemon};
 
 	daemon->pidfd = pidfd_open(daemon->pid, 0);
-	if (daemon->pidfd < 0 ||
-	    epoll_ctl(daemons.epoll, EPOLL_CTL_ADD, daemon->pidfd, &event) < 0)
+	if (daemon->pidfd < 0 || epoll_ctl(daemons.epoll, EPOLL_CTL_ADD, daemon->pidfd, &event) < 0)
 		return -errno;
 	return 0;
 }

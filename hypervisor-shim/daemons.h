@@ -6,15 +6,15 @@
 #define PVKIT_HYPERVISOR_SHIM_DAEMONS_H
 
 #define DAEMONS_ARGUMENTS_MAX 24
-#define DAEMON_SOCKET	      3 /* the descriptor at which a daemon finds its socket */
+#define DAEMON_SOCKET         3 /* the descriptor at which a daemon finds its socket */
 
 /* 0 or -errno after a line. From the main thread, as the others here: a daemon dies with it. */
 int daemons_open(void);
 
 /*
- * Starts @program, found beside our own executable, else by PATH. @arguments end with NULL, without the
- * program's name. @device is for messages and lives for ever. The answer is our end of a connected
- * socket, or -errno after a line.
+ * Starts @program, found beside our own executable, else by PATH. @arguments end with NULL,
+ * without the program's name. @device is for messages and lives for ever. The answer is our end
+ * of a connected socket, or -errno after a line.
  */
 int daemons_start(const char *program, const char *device, const char *const *arguments);
 

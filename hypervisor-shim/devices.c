@@ -46,9 +46,9 @@ add_argument(struct arguments *arguments, const char *format, ...)
 }
 
 /*
- * Whether our daemon serves. One that could not open what it should serve has said so, and ends: then the
- * connection closes without an answer, and there is nothing to add but which device it was. The
- * question changes nothing and may be asked again.
+ * Whether our daemon serves. One that could not open what it should serve has said so, and ends:
+ * then the connection closes without an answer, and there is nothing to add but which device it
+ * was. The question changes nothing and may be asked again.
  */
 static int await_answer(const char *program, const char *device, int fd)
 {

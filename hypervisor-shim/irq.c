@@ -2,11 +2,12 @@
 /*
  * Interrupts: how a notification reaches a vCPU without passing through this process.
  *
- * An eventfd that is bound to a GSI (irqfd) raises it in the kernel. What a GSI means stands in one
- * table that KVM holds: 0..23 are pins of the 8259s and of the I/O APIC, those behind them are
- * messages, each with the address and data that the guest wrote into an MSI-X entry. KVM takes that
- * table only as a whole, so it is kept here and handed over under a lock at each change; KVM returns
- * when no interrupt uses the old one any more, which is what lets a caller say "from now on".
+ * An eventfd that is bound to a GSI (irqfd) raises it in the kernel. What a GSI means stands in
+ * one table that KVM holds: 0..23 are pins of the 8259s and of the I/O APIC, those behind them
+ * are messages, each with the address and data that the guest wrote into an MSI-X entry. KVM
+ * takes that table only as a whole, so it is kept here and handed over under a lock at each
+ * change; KVM returns when no interrupt uses the old one any more, which is what lets a caller
+ * say "from now on".
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -23,7 +24,7 @@
 #define MESSAGES_MAX 1024
 #define PIC_PINS     16
 #define FIXED_ROUTES (PIC_PINS + IRQ_IOAPIC_PINS)
-#define CHIPS	     3
+#define CHIPS        3
 
 struct message {
 	bool used, set;
@@ -171,7 +172,8 @@ void vm_msi_route_free(int gsi)
 		was_set = message->set;
 		*message = (struct message){0};
 		if (was_set && hand_over() < 0)
-			log_warn("the route of GSI %d stays in KVM's table: %s", gsi, strerror(errno));
+			log_warn("the route of GSI %d stays in KVM's table: %s", gsi,
+				 strerror(errno));
 	}
 	pthread_mutex_unlock(&irq.lock);
 }

@@ -2,9 +2,9 @@
 /*
  * The machine: which parts it has, in which order they come, and what a reset is.
  *
- * A guest's reset is done from the main thread while no vCPU runs: devices first, so that no back-end
- * holds a ring in memory that is about to be wiped, then memory and chips, then the kernel again, then
- * the vCPUs' power-on state.
+ * A guest's reset is done from the main thread while no vCPU runs: devices first, so that no
+ * back-end holds a ring in memory that is about to be wiped, then memory and chips, then the
+ * kernel again, then the vCPUs' power-on state.
  */
 #include <errno.h>
 #include <stdatomic.h>

@@ -10,18 +10,19 @@
 enum machine_event {
 	MACHINE_RUNNING,
 	MACHINE_POWER_OFF, /* the guest switched off (S5) */
-	MACHINE_RESET,	   /* the guest asked for a reset, or a triple fault made one */
-	MACHINE_PANIC,	   /* the guest's kernel says that it panicked */
-	MACHINE_FAULT,	   /* KVM cannot go on with the guest; a line was printed */
-	MACHINE_QUIT,	   /* the user ended it at the terminal */
-	MACHINE_SIGNAL,	   /* a signal ended it */
+	MACHINE_RESET, /* the guest asked for a reset, or a triple fault made one */
+	MACHINE_PANIC, /* the guest's kernel says that it panicked */
+	MACHINE_FAULT, /* KVM cannot go on with the guest; a line was printed */
+	MACHINE_QUIT, /* the user ended it at the terminal */
+	MACHINE_SIGNAL, /* a signal ended it */
 };
 
 /*
- * From the main thread. 0, or -errno after one line on standard error; machine_close() is right in any case.
+ * From the main thread. 0, or -errno after one line on standard error; machine_close() is right
+ * in any case.
  *
- * machine_open() makes the VM, its vCPUs and the devices that every machine has, and puts the kernel of
- * boot_open() into memory. PCI devices are added then. machine_start() runs it.
+ * machine_open() makes the VM, its vCPUs and the devices that every machine has, and puts the
+ * kernel of boot_open() into memory. PCI devices are added then. machine_start() runs it.
  */
 int machine_open(uint64_t memory, unsigned int cpus);
 int machine_start(void);

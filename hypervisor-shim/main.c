@@ -2,12 +2,12 @@
 /*
  * pvkit-shim: boots a kernel under KVM.
  *
- * The order in main() is the order in which things can go wrong for the user, cheap ones first: the
- * command line, the files, KVM, the kernel in memory, then daemons and devices. No vCPU runs before
- * all of it is good.
+ * The order in main() is the order in which things can go wrong for the user, cheap ones first:
+ * the command line, the files, KVM, the kernel in memory, then daemons and devices. No vCPU runs
+ * before all of it is good.
  *
- * After that the main thread waits: for what the guest or the user asks for, for signals, and for daemons
- * that end.
+ * After that the main thread waits: for what the guest or the user asks for, for signals, and for
+ * daemons that end.
  */
 #include <errno.h>
 #include <poll.h>
@@ -48,7 +48,8 @@ static void open_signals(void)
 static void warn_of_software_kvm(void)
 {
 	if (!cpuid_host_virtualizes())
-		log_warn("this CPU shows neither vmx nor svm, so KVM works by software here: a stock "
+		log_warn("this CPU shows neither vmx nor svm, so KVM works by software here: a "
+			 "stock "
 			 "kernel will not boot, only very small guests run");
 }
 

@@ -2,14 +2,14 @@
 /*
  * The PCI bus: one segment, bus 0, functions 0, with a host bridge in slot 0.
  *
- * There is no firmware, so pci_assign() does what one would: it gives each BAR an address before the
- * guest runs, and switches memory decoding on. A guest may size, move and switch them as it likes: BARs
- * are decoded from the configuration space at each write, and bus_decode is the only place that knows
- * whether a BAR is mapped.
+ * There is no firmware, so pci_assign() does what one would: it gives each BAR an address before
+ * the guest runs, and switches memory decoding on. A guest may size, move and switch them as it
+ * likes: BARs are decoded from the configuration space at each write, and bus_decode is the only
+ * place that knows whether a BAR is mapped.
  *
  * Configuration space is reached by mechanism #1 and, as memory, at VM_ECAM_START: without the
- * second a Linux guest warns at boot. Both are the same 256 bytes; the rest of the 4 KiB reads zero, which
- * says "no extended capability".
+ * second a Linux guest warns at boot. Both are the same 256 bytes; the rest of the 4 KiB reads
+ * zero, which says "no extended capability".
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -20,12 +20,12 @@
 #include "hypervisor-shim/pci.h"
 #include "hypervisor-shim/vm.h"
 
-#define CONFIG_ENABLE	0x80000000u
-#define CAPABILITIES	0x40
-#define BARS		6
-#define VENDOR_RED_HAT	0x1b36
-#define DEVICE_HOST	0x0008 /* the generic PCI Express host bridge: no quirk knows it */
-#define CLASS_HOST	0x060000
+#define CONFIG_ENABLE  0x80000000u
+#define CAPABILITIES   0x40
+#define BARS           6
+#define VENDOR_RED_HAT 0x1b36
+#define DEVICE_HOST    0x0008 /* the generic PCI Express host bridge: no quirk knows it */
+#define CLASS_HOST     0x060000
 
 static struct {
 	pthread_mutex_t lock; /* configuration space, BARs and resets */
@@ -123,8 +123,8 @@ static uint64_t bar_address(const struct pci_device *device, int bar)
 }
 
 /*
- * In one of the two windows that the guest was told: so a BAR never hides RAM, an interrupt controller or
- * configuration space, nor is one mapped in the midst of being sized.
+ * In one of the two windows that the guest was told: so a BAR never hides RAM, an interrupt
+ * controller or configuration space, nor is one mapped in the midst of being sized.
  */
 static bool address_sane(uint64_t address, uint64_t size)
 {
@@ -176,7 +176,8 @@ static void assign_bar(struct pci_device *device, int bar, uint64_t *next32, uin
 	uint8_t *at = device->config + PCI_BASE_ADDRESS_0 + 4 * bar;
 	uint64_t address;
 
-	if (!(b->is_64bit && take_place(next64, vm_pci64_start() + vm_pci64_size(), b->size, &address)) &&
+	if (!(b->is_64bit &&
+	      take_place(next64, vm_pci64_start() + vm_pci64_size(), b->size, &address)) &&
 	    !take_place(next32, VM_ECAM_START, b->size, &address))
 		return; /* stays unassigned; the guest finds a place or leaves the device alone */
 	put32(at, (uint32_t)address | (get32(at) & 0xf));
@@ -450,8 +451,8 @@ bool pci_memory_write(uint64_t address, const void *data, unsigned int size)
 		device = device_behind(address, &bar);
 		mine = device != NULL;
 		if (mine)
-			device->ops->bar_write(device, bar, address - device->bar[bar].address, data,
-					       size);
+			device->ops->bar_write(device, bar, address - device->bar[bar].address,
+					       data, size);
 	}
 	pthread_mutex_unlock(&bus.lock);
 	return mine;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * A PCI bus of one segment, bus 0, function 0 only: configuration mechanism #1 (ports 0xcf8, 0xcfc) and
- * ECAM, memory BARs, capabilities. What a device puts behind its BARs is its own.
+ * A PCI bus of one segment, bus 0, function 0 only: configuration mechanism #1 (ports 0xcf8,
+ * 0xcfc) and ECAM, memory BARs, capabilities. What a device puts behind its BARs is its own.
  */
 #ifndef PVKIT_HYPERVISOR_SHIM_PCI_H
 #define PVKIT_HYPERVISOR_SHIM_PCI_H
@@ -18,7 +18,7 @@ struct pci_bar {
 	bool is_64bit; /* takes two registers */
 	bool prefetchable;
 	uint64_t address; /* as the guest programmed it; valid while ->mapped */
-	bool mapped;	  /* memory decoding is on and the address is sane */
+	bool mapped; /* memory decoding is on and the address is sane */
 };
 
 struct pci_device_ops {
@@ -27,7 +27,10 @@ struct pci_device_ops {
 			 unsigned int size);
 	void (*bar_write)(struct pci_device *device, int bar, uint64_t offset, const void *data,
 			  unsigned int size);
-	/* A BAR was mapped, moved or unmapped: bar[].mapped and .address are the new ones. NULL: don't care. */
+	/*
+	 * A BAR was mapped, moved or unmapped: bar[].mapped and .address are the new ones. NULL:
+	 * don't care.
+	 */
 	void (*bar_changed)(struct pci_device *device, int bar);
 	/* The guest wrote [offset, offset+size) of the configuration space. NULL: don't care. */
 	void (*config_written)(struct pci_device *device, unsigned int offset, unsigned int size);
@@ -41,7 +44,7 @@ struct pci_device_ops {
 struct pci_device {
 	const struct pci_device_ops *ops;
 	const char *name; /* for messages */
-	uint8_t slot;	  /* set by pci_add() */
+	uint8_t slot; /* set by pci_add() */
 	uint8_t config[256];
 	uint8_t writable[256]; /* bit mask: which config bits the guest may change */
 	uint8_t capabilities_end; /* where the next capability goes */
@@ -69,8 +72,8 @@ void pci_reset_all(void);
 void pci_close_all(void);
 
 /*
- * The bus as the vCPU loop sees it. A lock of the bus serialises configuration space, BAR accesses and
- * resets: a device's callbacks run one at a time.
+ * The bus as the vCPU loop sees it. A lock of the bus serialises configuration space, BAR
+ * accesses and resets: a device's callbacks run one at a time.
  */
 void pci_port_read(uint16_t port, void *data, unsigned int size);
 void pci_port_write(uint16_t port, const void *data, unsigned int size);

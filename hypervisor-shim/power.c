@@ -2,10 +2,10 @@
 /*
  * Power: the fixed hardware of ACPI, as little of it as FADT has to name.
  *
- * There is no button and no timer, so the event registers only remember what is written. The control
- * register says that ACPI is on (no SMI_CMD, so it always was) and takes S5. Three doors lead to a
- * reset: ACPI's reset register, which is the one of old PC chipsets at 0xcf9, the pulse of the keyboard
- * controller, and a triple fault (vcpu.c); kernels try them in turn.
+ * There is no button and no timer, so the event registers only remember what is written. The
+ * control register says that ACPI is on (no SMI_CMD, so it always was) and takes S5. Three doors
+ * lead to a reset: ACPI's reset register, which is the one of old PC chipsets at 0xcf9, the pulse
+ * of the keyboard controller, and a triple fault (vcpu.c); kernels try them in turn.
  *
  * pvpanic is QEMU's device: one port that tells which events it takes and takes them.
  */
@@ -16,17 +16,17 @@
 #include "hypervisor-shim/machine.h"
 #include "hypervisor-shim/power.h"
 
-#define CONTROL_SCI_ENABLE (1u << 0)
+#define CONTROL_SCI_ENABLE    (1u << 0)
 #define CONTROL_SLEEP_TYPE(v) ((v) >> 10 & 7)
-#define CONTROL_SLEEP	   (1u << 13)
-#define CONTROL_WRITABLE   0x1c06 /* SLP_TYP, BM_RLD, GBL_RLS */
+#define CONTROL_SLEEP         (1u << 13)
+#define CONTROL_WRITABLE      0x1c06 /* SLP_TYP, BM_RLD, GBL_RLS */
 
 #define RESET_CPU (1u << 2)
 
-#define KEYBOARD_STATUS	 0x64
-#define KEYBOARD_RESET	 0xfe
+#define KEYBOARD_STATUS 0x64
+#define KEYBOARD_RESET  0xfe
 
-#define PANIC_PANICKED	   (1u << 0)
+#define PANIC_PANICKED     (1u << 0)
 #define PANIC_CRASH_LOADED (1u << 1) /* a crash kernel takes over: nothing for us to do */
 
 static struct {

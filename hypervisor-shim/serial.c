@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * The serial port as the data sheet of the 16550A has it, but infinitely fast: what is written is on
- * its way at once, so the transmitter is empty again and says so by interrupt, and a stock driver
- * moves 16 bytes an interrupt and never polls. Only when the console cannot take more, bytes wait in
- * the FIFO and the transmitter is busy; a guest then waits for us like for any slow line.
+ * The serial port as the data sheet of the 16550A has it, but infinitely fast: what is written is
+ * on its way at once, so the transmitter is empty again and says so by interrupt, and a stock
+ * driver moves 16 bytes an interrupt and never polls. Only when the console cannot take more,
+ * bytes wait in the FIFO and the transmitter is busy; a guest then waits for us like for any slow
+ * line.
  *
  * COM1's interrupt is an edge at the I/O APIC, and the line follows the cause: it falls when the
  * cause is served and rises with the next, so none is lost.
@@ -18,12 +19,12 @@
 #include "hypervisor-shim/serial.h"
 #include "hypervisor-shim/vm.h"
 
-#define FIFO_SIZE     16
-#define DIVISOR_9600  12
-#define LSR_ERRORS    (UART_LSR_OE | UART_LSR_PE | UART_LSR_FE | UART_LSR_BI)
-#define IER_WRITABLE  0x0f
-#define MCR_WRITABLE  0x1f
-#define IIR_FIFO_ON   0xc0
+#define FIFO_SIZE    16
+#define DIVISOR_9600 12
+#define LSR_ERRORS   (UART_LSR_OE | UART_LSR_PE | UART_LSR_FE | UART_LSR_BI)
+#define IER_WRITABLE 0x0f
+#define MCR_WRITABLE 0x1f
+#define IIR_FIFO_ON  0xc0
 
 struct fifo {
 	uint8_t bytes[FIFO_SIZE];
@@ -112,14 +113,20 @@ static void receive(uint8_t byte)
 
 static void transmit(uint8_t byte)
 {
-	/* Writing serves the transmitter's interrupt: the line falls, and rises when it is empty again. */
+	/*
+	 * Writing serves the transmitter's interrupt: the line falls, and rises when it is empty
+	 * again.
+	 */
 	serial.transmitter_event = false;
 	update_line();
 	if (serial.mcr & UART_MCR_LOOP) {
 		receive(byte);
 		serial.transmitter_event = true;
 	} else {
-		/* Full only if the guest ignores that the transmitter is busy: then it loses bytes. */
+		/*
+		 * Full only if the guest ignores that the transmitter is busy: then it loses
+		 * bytes.
+		 */
 		fifo_put(&serial.tx, byte, FIFO_SIZE);
 		flush_tx();
 	}

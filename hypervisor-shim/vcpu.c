@@ -2,13 +2,13 @@
 /*
  * The vCPU loop.
  *
- * A thread enters the guest and comes back for what KVM does not do itself; run_guest() has one switch
- * with all of it. With irqchips, timers, kicks and interrupts in the kernel that is only port and memory
- * accesses of configuration paths, and the end.
+ * A thread enters the guest and comes back for what KVM does not do itself; run_guest() has one
+ * switch with all of it. With irqchips, timers, kicks and interrupts in the kernel that is only
+ * port and memory accesses of configuration paths, and the end.
  *
- * Stopping is a flag, immediate_exit and a signal: the flag for a thread that is in the shim, the signal
- * for one that is in the guest, immediate_exit for one in between. A stopped machine has no vCPU
- * threads; a reset starts new ones.
+ * Stopping is a flag, immediate_exit and a signal: the flag for a thread that is in the shim, the
+ * signal for one that is in the guest, immediate_exit for one in between. A stopped machine has
+ * no vCPU threads; a reset starts new ones.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -32,17 +32,17 @@
 
 #define SIGNAL_STOP SIGUSR1
 
-#define MSR_MISC_ENABLE		 0x1a0
+#define MSR_MISC_ENABLE          0x1a0
 #define MISC_ENABLE_FAST_STRINGS 1
-#define MSR_MTRR_DEF_TYPE	 0x2ff
-#define MTRR_ENABLED_WRITE_BACK	 (1u << 11 | 6)
+#define MSR_MTRR_DEF_TYPE        0x2ff
+#define MTRR_ENABLED_WRITE_BACK  (1u << 11 | 6)
 
-#define CR0_PE	   (1u << 0)
-#define CR0_ET	   (1u << 4)
-#define CR0_NE	   (1u << 5)
-#define CR0_WP	   (1u << 16)
-#define CR0_PG	   (1u << 31)
-#define CR4_PAE	   (1u << 5)
+#define CR0_PE     (1u << 0)
+#define CR0_ET     (1u << 4)
+#define CR0_NE     (1u << 5)
+#define CR0_WP     (1u << 16)
+#define CR0_PG     (1u << 31)
+#define CR4_PAE    (1u << 5)
 #define EFER_LME   (1u << 8)
 #define EFER_LMA   (1u << 10)
 #define RFLAGS_ONE (1u << 1)
@@ -146,8 +146,8 @@ int vcpus_open(void)
 	for (unsigned int i = 0; i < vm_cpus(); i++) {
 		result = open_vcpu(&vcpus.vcpu[i], i);
 		if (result < 0) {
-			log_error("KVM cannot make vCPU %u of %u: %s; try fewer --cpus", i, vm_cpus(),
-				  strerror(-result));
+			log_error("KVM cannot make vCPU %u of %u: %s; try fewer --cpus", i,
+				  vm_cpus(), strerror(-result));
 			vcpus_close();
 			return result;
 		}
@@ -295,7 +295,8 @@ static void say_fault(const struct vcpu *vcpu)
 			  (unsigned long long)vcpu->run->fail_entry.hardware_entry_failure_reason);
 		break;
 	default:
-		log_error("KVM left vCPU %u at 0x%llx for a reason that this version does not know: %u",
+		log_error("KVM left vCPU %u at 0x%llx for a reason that this version does not "
+			  "know: %u",
 			  vcpu->number, (unsigned long long)regs.rip, vcpu->run->exit_reason);
 	}
 }
@@ -357,8 +358,8 @@ static void run_guest(struct vcpu *vcpu)
 }
 
 /*
- * A port or memory access is complete for the guest only at the next KVM_RUN. With immediate_exit that
- * does just this, and a vCPU that is looked at later stands behind its instruction.
+ * A port or memory access is complete for the guest only at the next KVM_RUN. With immediate_exit
+ * that does just this, and a vCPU that is looked at later stands behind its instruction.
  */
 static void complete_access(struct vcpu *vcpu)
 {

@@ -10,7 +10,7 @@
 /* How the first vCPU enters the guest; the others wait for it to start them by INIT and SIPI. */
 struct vcpu_entry {
 	enum {
-		VCPU_LONG_MODE,	  /* paging on, CR3 = page_tables; flat segments 0x10 and 0x18 */
+		VCPU_LONG_MODE, /* paging on, CR3 = page_tables; flat segments 0x10 and 0x18 */
 		VCPU_PROTECTED_32, /* flat segments, no paging */
 	} mode;
 	uint64_t rip, rsp;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * A reset of a vCPU is not something that KVM does: so the state after KVM_CREATE_VCPU is read once,
- * piece by piece, and put back. The list of MSRs comes from KVM, so what a newer KVM adds (kvmclock,
- * asynchronous page faults, …: addresses into guest memory that a new kernel must not inherit) is
- * reset too.
+ * A reset of a vCPU is not something that KVM does: so the state after KVM_CREATE_VCPU is read
+ * once, piece by piece, and put back. The list of MSRs comes from KVM, so what a newer KVM adds
+ * (kvmclock, asynchronous page faults, …: addresses into guest memory that a new kernel must not
+ * inherit) is reset too.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -17,8 +17,8 @@
 #define MSRS_MAX   1024
 #define NESTED_MAX 8192 /* header and two pages; the power-on state has the header only */
 
-#define MSR_TSC		0x10
-#define MSR_TSC_ADJUST	0x3b
+#define MSR_TSC        0x10
+#define MSR_TSC_ADJUST 0x3b
 
 struct vcpu_state {
 	struct kvm_regs regs;
@@ -125,9 +125,9 @@ struct vcpu_state *vcpu_state_read(int fd)
 int vcpu_state_write(int fd, const struct vcpu_state *s)
 {
 	/*
-	 * Out of a nested guest first, since the registers below are else those of that guest. The local
-	 * APIC comes after the special registers, which tell its mode, and the MSRs, which arm its timer,
-	 * before it.
+	 * Out of a nested guest first, since the registers below are else those of that guest.
+	 * The local APIC comes after the special registers, which tell its mode, and the MSRs,
+	 * which arm its timer, before it.
 	 */
 	if (s->has_nested && ioctl(fd, KVM_SET_NESTED_STATE, &s->nested) < 0)
 		return -errno;

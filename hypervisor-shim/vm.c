@@ -2,13 +2,14 @@
 /*
  * The virtual machine: why it is made this way.
  *
- * RAM is one memfd, because back-ends are other processes that map it; its size is sealed, so that a
- * back-end that shrinks the file cannot kill the shim by SIGBUS. It appears twice in the guest at the
- * most: below the PCI hole and, the rest, from 4 GiB on. Both parts are KVM slots for good, so their
- * addresses never change under a running vCPU; slots of devices come and go behind them.
+ * RAM is one memfd, because back-ends are other processes that map it; its size is sealed, so
+ * that a back-end that shrinks the file cannot kill the shim by SIGBUS. It appears twice in the
+ * guest at the most: below the PCI hole and, the rest, from 4 GiB on. Both parts are KVM slots
+ * for good, so their addresses never change under a running vCPU; slots of devices come and go
+ * behind them.
  *
- * Nothing is touched before the guest touches it (MAP_NORESERVE), so a guest may be given more memory
- * than the host has free, as every monitor allows.
+ * Nothing is touched before the guest touches it (MAP_NORESERVE), so a guest may be given more
+ * memory than the host has free, as every monitor allows.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,11 +26,11 @@
 #include "hypervisor-shim/irq.h"
 #include "hypervisor-shim/vm.h"
 
-#define SLOTS_MAX 64
+#define SLOTS_MAX        64
 #define KVM_IDENTITY_MAP VM_KVM_START
-#define KVM_TSS		 (VM_KVM_START + 0x1000) /* three pages */
-#define PCI64_SIZE_MAX	 (64ULL << 30)
-#define HUGE_PAGE	 (2ULL << 20)
+#define KVM_TSS          (VM_KVM_START + 0x1000) /* three pages */
+#define PCI64_SIZE_MAX   (64ULL << 30)
+#define HUGE_PAGE        (2ULL << 20)
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
@@ -204,7 +205,8 @@ static int make_ram(uint64_t memory)
 	if (vm.ram_fd < 0 || ftruncate(vm.ram_fd, (off_t)memory) < 0 ||
 	    fcntl(vm.ram_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
 		result = -errno;
-		log_errno("cannot make a memory file of %llu MiB for the guest; give it less --memory",
+		log_errno("cannot make a memory file of %llu MiB for the guest; give it less "
+			  "--memory",
 			  (unsigned long long)memory >> 20);
 		return result;
 	}
@@ -225,7 +227,8 @@ static int open_kvm(void)
 			log_errno("cannot open /dev/kvm; join the group that owns it "
 				  "(usermod -aG kvm USER, then log in again) or run as root");
 		else
-			log_errno("cannot open /dev/kvm; load the module kvm_intel or kvm_amd, and see "
+			log_errno("cannot open /dev/kvm; load the module kvm_intel or kvm_amd, and "
+				  "see "
 				  "that virtualization is switched on in the firmware");
 		return result;
 	}
@@ -276,7 +279,8 @@ static int create_vm(void)
 	} while (vm.fd < 0 && errno == EINTR);
 	if (vm.fd < 0) {
 		result = -errno;
-		log_errno("KVM cannot make a virtual machine; is another hypervisor using the CPU?");
+		log_errno(
+			"KVM cannot make a virtual machine; is another hypervisor using the CPU?");
 		return result;
 	}
 	/* Both before the first vCPU; only old Intel CPUs use them, all accept them. */
@@ -314,7 +318,8 @@ int vm_open(uint64_t memory, unsigned int cpus)
 	if (!result) {
 		vm.pci64_start = pci64_start();
 		if (memory + (VM_RAM_HIGH_START - VM_PCI_HOLE_START) > vm.pci64_start) {
-			log_error("%llu MiB do not fit this CPU's %u address bits; give the guest less --memory",
+			log_error("%llu MiB do not fit this CPU's %u address bits; give the guest "
+				  "less --memory",
 				  (unsigned long long)memory >> 20, cpuid_address_bits());
 			result = -E2BIG;
 		}
@@ -344,8 +349,9 @@ void vm_close(void)
 }
 
 /*
- * Collapsing makes huge pages of small ones that are there, also where the host's setting for shared memory
- * says "never". It may fail piece by piece, and altogether on an old kernel: small pages do too.
+ * Collapsing makes huge pages of small ones that are there, also where the host's setting for
+ * shared memory says "never". It may fail piece by piece, and altogether on an old kernel: small
+ * pages do too.
  */
 static void make_huge(const struct guest_region *region)
 {
@@ -365,9 +371,10 @@ int vm_preallocate(void)
 
 		if (madvise(region->host, region->size, MADV_POPULATE_WRITE) < 0) {
 			result = -errno;
-			log_errno("cannot take %llu MiB of memory from the host; give the guest less "
-				  "--memory, or leave out --prealloc",
-				  (unsigned long long)region->size >> 20);
+			log_errno(
+				"cannot take %llu MiB of memory from the host; give the guest less "
+				"--memory, or leave out --prealloc",
+				(unsigned long long)region->size >> 20);
 			return result;
 		}
 		make_huge(region);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
  * The virtual machine: /dev/kvm, its memory, its in-kernel interrupt controllers, and the two
- * shortcuts by which a notification never passes through this process: ioeventfd (guest to back-end)
- * and irqfd (back-end to guest).
+ * shortcuts by which a notification never passes through this process: ioeventfd (guest to
+ * back-end) and irqfd (back-end to guest).
  *
  * One VM a process, so the functions take no handle. All return 0 or -errno unless they say more.
  */
@@ -16,23 +16,33 @@
 
 /* Guest-physical memory map. RAM lies below the hole and, the rest, from 4 GiB on. */
 #define VM_PCI_HOLE_START 0xc0000000ULL /* RAM ends here at the latest */
-#define VM_PCI_HOLE_END	  0xfec00000ULL /* I/O APIC and what follows */
-#define VM_PCI64_START	  0x8000000000ULL /* 64-bit BARs: 512 GiB .. +64 GiB, clamped to the CPU's address width */
+#define VM_PCI_HOLE_END   0xfec00000ULL /* I/O APIC and what follows */
+#define VM_PCI64_START \
+	0x8000000000ULL /* 64-bit BARs: 512 GiB .. +64 GiB, clamped to the CPU's address width */
 #define VM_RAM_HIGH_START 0x100000000ULL
-#define VM_ECAM_START	  0xe0000000ULL /* PCI configuration space of bus 0, memory-mapped: 1 MiB */
-#define VM_ECAM_SIZE	  0x100000ULL
-#define VM_KVM_START	  0xfffbc000ULL /* pages that KVM itself needs in the guest: up to 4 GiB */
-#define VM_MEMORY_MIN	  (16ULL << 20)
-#define VM_MEMORY_MAX	  (256ULL << 30)
+#define VM_ECAM_START     0xe0000000ULL /* PCI configuration space of bus 0, memory-mapped: 1 MiB */
+#define VM_ECAM_SIZE      0x100000ULL
+#define VM_KVM_START      0xfffbc000ULL /* pages that KVM itself needs in the guest: up to 4 GiB */
+#define VM_MEMORY_MIN     (16ULL << 20)
+#define VM_MEMORY_MAX     (256ULL << 30)
 
 #define VM_CPUS_MAX 16
 
-/* Opens /dev/kvm and makes a VM with @memory bytes of shared RAM (memfd, so that back-ends map it). */
+/*
+ * Opens /dev/kvm and makes a VM with @memory bytes of shared RAM (memfd, so that back-ends map
+ * it).
+ */
 int vm_open(uint64_t memory, unsigned int cpus);
 void vm_close(void);
-/* Takes all RAM from the host now, in huge pages where it gives them; again after each vm_reset(). */
+/*
+ * Takes all RAM from the host now, in huge pages where it gives them; again after each
+ * vm_reset().
+ */
 int vm_preallocate(void);
-/* RAM reads zero again and the interrupt controllers are as after vm_open(). No vCPU runs meanwhile. */
+/*
+ * RAM reads zero again and the interrupt controllers are as after vm_open(). No vCPU runs
+ * meanwhile.
+ */
 int vm_reset(void);
 
 int vm_fd(void);

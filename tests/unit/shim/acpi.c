@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * ACPI tables: found the way a kernel finds them, sums right, pointers right, and, where iasl is installed,
- * disassembled and compiled again without a complaint.
+ * ACPI tables: found the way a kernel finds them, sums right, pointers right, and, where iasl is
+ * installed, disassembled and compiled again without a complaint.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -169,8 +169,10 @@ static void iasl_has_no_complaint(void **state)
 	write_table(folder, "mcfg.dat", table("MCFG"));
 	write_table(folder, "dsdt.dat", at(((const struct acpi_fadt *)table("FACP"))->x_dsdt));
 	snprintf(command, sizeof(command),
-		 "cd %s && for t in *.dat; do iasl -d $t && iasl ${t%%.dat}.dsl || exit 1; done >log 2>&1; "
-		 "s=$?; [ $s = 0 ] && ! grep -iE '^(error|warning)|[1-9][0-9]* (errors|warnings)' log || "
+		 "cd %s && for t in *.dat; do iasl -d $t && iasl ${t%%.dat}.dsl || exit 1; done "
+		 ">log 2>&1; "
+		 "s=$?; [ $s = 0 ] && ! grep -iE '^(error|warning)|[1-9][0-9]* (errors|warnings)' "
+		 "log || "
 		 "{ cat log; s=1; }; cd / && rm -rf %s; exit $s",
 		 folder, folder);
 	assert_int_equal(system(command), 0);

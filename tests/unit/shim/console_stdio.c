@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * The console on a terminal: raw mode and back, the escape key, input that waits for the guest, output
- * that waits for the terminal, and neither that waits for ever. The serial port is faked.
+ * The console on a terminal: raw mode and back, the escape key, input that waits for the guest,
+ * output that waits for the terminal, and neither that waits for ever. The serial port is faked.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -79,11 +79,11 @@ static unsigned int received(void)
 	return count;
 }
 
-#define SOON(condition)                                                                            \
-	do {                                                                                       \
-		for (int ms = 0; !(condition) && ms < 5000; ms++)                                  \
-			usleep(1000);                                                              \
-		assert_true(condition);                                                            \
+#define SOON(condition)                                           \
+	do {                                                      \
+		for (int ms = 0; !(condition) && ms < 5000; ms++) \
+			usleep(1000);                             \
+		assert_true(condition);                           \
 	} while (0)
 
 static int setup(void **state)
@@ -142,9 +142,12 @@ static void input_reaches_the_guest(void **state)
 
 static void the_escape_key(void **state)
 {
-	type("a\x01\x62" "b\x01\x01\x01\x61" "c\x01zd");
+	type("a\x01\x62"
+	     "b\x01\x01\x01\x61"
+	     "c\x01zd");
 	SOON(received() == 6);
-	assert_string_equal(port.received, "ab\x01\x01" "cd");
+	assert_string_equal(port.received, "ab\x01\x01"
+					   "cd");
 	assert_int_equal(__atomic_load_n(&port.breaks, __ATOMIC_SEQ_CST), 1);
 	assert_int_equal(__atomic_load_n(&port.event, __ATOMIC_SEQ_CST), MACHINE_RUNNING);
 	type("\x01x");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * Daemons are started with their socket, watched, ended, and do not outlive the shim. Small scripts stand
- * in for them.
+ * Daemons are started with their socket, watched, ended, and do not outlive the shim. Small
+ * scripts stand in for them.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -214,10 +214,8 @@ static void they_die_with_the_shim(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(socket_and_arguments),
-		TEST(ends_are_seen),
-		TEST(all_end_when_asked),
-		TEST(a_stubborn_one_is_killed),
+		TEST(socket_and_arguments),   TEST(ends_are_seen),
+		TEST(all_end_when_asked),     TEST(a_stubborn_one_is_killed),
 		TEST(they_die_with_the_shim),
 	};
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * Kernel images that are none, or no longer: each must be refused with an errno, nothing may be read or
- * written outside the file and the guest's memory (the sanitizers watch), and the good ones must load where
- * they said. No KVM is needed: memory is faked.
+ * Kernel images that are none, or no longer: each must be refused with an errno, nothing may be
+ * read or written outside the file and the guest's memory (the sanitizers watch), and the good
+ * ones must load where they said. No KVM is needed: memory is faked.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,12 +27,12 @@
 #include "hypervisor-shim/boot_format.h"
 #include "hypervisor-shim/vm.h"
 
-#define MIB	    (1ULL << 20)
-#define MEMORY	    (64 * MIB)
-#define ROUNDS	    20000
+#define MIB         (1ULL << 20)
+#define MEMORY      (64 * MIB)
+#define ROUNDS      20000
 #define KERNEL_SIZE 20000
 #define PREFERRED   0x1000000u
-#define ENTRY	    0x200040u
+#define ENTRY       0x200040u
 
 /* In place of vm.c: two regions, as with more than 3 GiB. */
 static struct guest_memory memory;
@@ -234,11 +234,11 @@ static void command_line_has_a_limit(void **state)
 /* Every field that decides about addresses, with the values that hurt. */
 static void bad_bzimages_are_refused(void **state)
 {
-#define REFUSED(change)                                                                            \
-	do {                                                                                       \
-		struct setup_header *h = make_bzimage(file);                                       \
-		change;                                                                            \
-		assert_int_equal(check(file, sizeof(file)), -ENOEXEC);                             \
+#define REFUSED(change)                                                \
+	do {                                                           \
+		struct setup_header *h = make_bzimage(file);           \
+		change;                                                \
+		assert_int_equal(check(file, sizeof(file)), -ENOEXEC); \
 	} while (0)
 	REFUSED(h->boot_flag = 0);
 	REFUSED(h->header = 0);
@@ -278,7 +278,8 @@ struct elf_file {
 static void make_elf(struct elf_file *elf)
 {
 	*elf = (struct elf_file){
-		.head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, 1},
+		.head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+				     1},
 			 .e_type = ET_EXEC,
 			 .e_machine = EM_X86_64,
 			 .e_phoff = offsetof(struct elf_file, load),
@@ -293,7 +294,10 @@ static void make_elf(struct elf_file *elf)
 		.note = {.p_type = PT_NOTE,
 			 .p_offset = offsetof(struct elf_file, notes),
 			 .p_filesz = sizeof(elf->notes)},
-		.notes = {.other = {6, 3, 18}, .other_name = "Linux", .head = {4, 4, 18}, .name = "Xen",
+		.notes = {.other = {6, 3, 18},
+			  .other_name = "Linux",
+			  .head = {4, 4, 18},
+			  .name = "Xen",
 			  .entry = ENTRY},
 	};
 	memset(elf->code, 0x90, sizeof(elf->code));
@@ -320,11 +324,11 @@ static void elf_loads(void **state)
 
 static void bad_elves_are_refused(void **state)
 {
-#define ELF_REFUSED(change)                                                                        \
-	do {                                                                                       \
-		make_elf(&elf);                                                                    \
-		change;                                                                            \
-		assert_int_equal(check(&elf, sizeof(elf)), -ENOEXEC);                              \
+#define ELF_REFUSED(change)                                           \
+	do {                                                          \
+		make_elf(&elf);                                       \
+		change;                                               \
+		assert_int_equal(check(&elf, sizeof(elf)), -ENOEXEC); \
 	} while (0)
 	ELF_REFUSED(elf.head.e_ident[EI_CLASS] = 9);
 	ELF_REFUSED(elf.head.e_ident[EI_DATA] = ELFDATA2MSB);
@@ -409,13 +413,15 @@ static void random_damage(void **state)
 		uint8_t *data = is_elf ? (uint8_t *)&elf : file;
 		size_t size = is_elf ? sizeof(elf) : sizeof(file);
 		/* Where the headers are. */
-		size_t from = is_elf ? 0 : 0x1f1, range = is_elf ? sizeof(elf) - sizeof(elf.code) : 0x80;
+		size_t from = is_elf ? 0 : 0x1f1,
+		       range = is_elf ? sizeof(elf) - sizeof(elf.code) : 0x80;
 		struct vcpu_entry entry;
 
 		make_bzimage(file);
 		make_elf(&elf);
 		for (int n = rand() % 4; n >= 0; n--)
-			data[from + (size_t)rand() % range] = (uint8_t)(rand() & 1 ? rand() : -(rand() & 1));
+			data[from + (size_t)rand() % range] =
+				(uint8_t)(rand() & 1 ? rand() : -(rand() & 1));
 		if (boot_open(file_with(data, size), NULL, "x") == 0 && boot_load(&entry) == 0)
 			loaded++;
 		boot_close();

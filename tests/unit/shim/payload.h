@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * Guests of a few instructions, wrapped into a kernel image and booted by the shim's own code. They end
- * within milliseconds even where KVM works by software. One program includes this once.
+ * Guests of a few instructions, wrapped into a kernel image and booted by the shim's own code.
+ * They end within milliseconds even where KVM works by software. One program includes this once.
  */
 #include <elf.h>
 #include <errno.h>
@@ -21,18 +21,18 @@
 #include "hypervisor-shim/pci.h"
 #include "hypervisor-shim/vm.h"
 
-#define PAYLOAD_MEMORY	   (32ULL << 20)
+#define PAYLOAD_MEMORY     (32ULL << 20)
 #define PAYLOAD_TIMEOUT_MS 20000
 
 /*
  * Machine code between two labels in read-only data. It runs wherever it is loaded: jumps are
  * relative. Macros: out_byte PORT, VALUE; put_char CHAR (serial port); power_off.
  */
-#define PAYLOAD(name, bits, code)                                                                  \
-	extern const uint8_t name[], name##_end[];                                                 \
-	__asm__(".pushsection .rodata\n"                                                           \
-		".code" #bits "\n" #name ":\n" code "\n" #name "_end:\n"                           \
-		".code64\n"                                                                        \
+#define PAYLOAD(name, bits, code)                                        \
+	extern const uint8_t name[], name##_end[];                       \
+	__asm__(".pushsection .rodata\n"                                 \
+		".code" #bits "\n" #name ":\n" code "\n" #name "_end:\n" \
+		".code64\n"                                              \
 		".popsection\n")
 
 __asm__(".macro out_byte port, value\n"
@@ -83,7 +83,8 @@ static void payload_elf(const uint8_t *code, const uint8_t *end)
 			uint32_t entry;
 		} xen;
 	} file = {
-		.head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, 1},
+		.head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+				     1},
 			 .e_type = ET_EXEC,
 			 .e_machine = EM_X86_64,
 			 .e_phoff = sizeof(Elf64_Ehdr),
@@ -116,13 +117,13 @@ static void payload_bzimage(const uint8_t *code, const uint8_t *end)
 	memcpy(file + 0x1fe, "\x55\xaa", 2);
 	memcpy(file + 0x200, "\xeb\x6a", 2); /* the header ends at 0x26c */
 	memcpy(file + 0x202, "HdrS\x0f\x02", 6);
-	file[0x211] = 1;			      /* LOADED_HIGH */
-	memcpy(file + 0x22c, "\xff\xff\xff\x7f", 4);  /* initrd_addr_max */
+	file[0x211] = 1; /* LOADED_HIGH */
+	memcpy(file + 0x22c, "\xff\xff\xff\x7f", 4); /* initrd_addr_max */
 	memcpy(file + 0x230, "\x00\x00\x20\x00\x01", 5); /* alignment 2 MiB, relocatable */
-	file[0x236] = 1;			      /* XLF_KERNEL_64 */
-	memcpy(file + 0x238, "\xff\x07", 2);	      /* cmdline_size */
-	memcpy(file + 0x258, "\0\0\0\x01", 4);	      /* pref_address: PAYLOAD_ADDRESS */
-	memcpy(file + 0x260, "\0\0\x10\0", 4);	      /* init_size 1 MiB */
+	file[0x236] = 1; /* XLF_KERNEL_64 */
+	memcpy(file + 0x238, "\xff\x07", 2); /* cmdline_size */
+	memcpy(file + 0x258, "\0\0\0\x01", 4); /* pref_address: PAYLOAD_ADDRESS */
+	memcpy(file + 0x260, "\0\0\x10\0", 4); /* init_size 1 MiB */
 	payload_open_file();
 	payload_write(file, sizeof(file));
 	payload_write(code, (size_t)(end - code));

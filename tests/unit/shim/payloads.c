@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * The machine on a real /dev/kvm, with guests of a few instructions: how they are entered, ports, memory of
- * devices, notifications both ways without the shim, several CPUs, and every way to end or to begin anew.
+ * The machine on a real /dev/kvm, with guests of a few instructions: how they are entered, ports,
+ * memory of devices, notifications both ways without the shim, several CPUs, and every way to end
+ * or to begin anew.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +15,10 @@
 #include "hypervisor-shim/power.h"
 #include "tests/unit/shim/payload.h"
 
-/* A device with one BAR; the first eight bytes are a number that the test sets, writes are counted. */
+/*
+ * A device with one BAR; the first eight bytes are a number that the test sets, writes are
+ * counted.
+ */
 static struct {
 	struct pci_device pci;
 	uint64_t value;
@@ -27,7 +31,8 @@ static void fake_read(struct pci_device *device, int bar, uint64_t offset, void 
 {
 	memset(data, 0, size);
 	if (offset < 8)
-		memcpy(data, (uint8_t *)&fake.value + offset, size < 8 - offset ? size : 8 - offset);
+		memcpy(data, (uint8_t *)&fake.value + offset,
+		       size < 8 - offset ? size : 8 - offset);
 }
 
 static void fake_write(struct pci_device *device, int bar, uint64_t offset, const void *data,
@@ -36,7 +41,8 @@ static void fake_write(struct pci_device *device, int bar, uint64_t offset, cons
 	fake.offset = offset;
 	fake.written = 0;
 	memcpy(&fake.written, data, size);
-	__atomic_add_fetch(&fake.writes, 1, __ATOMIC_SEQ_CST); /* signal_when_ready() waits for it */
+	__atomic_add_fetch(&fake.writes, 1,
+			   __ATOMIC_SEQ_CST); /* signal_when_ready() waits for it */
 }
 
 static void fake_reset(struct pci_device *device)
@@ -50,7 +56,10 @@ static const struct pci_device_ops fake_ops = {
 	.reset = fake_reset,
 };
 
-/* A 32-bit BAR, so that guests without paging reach it; pci_assign() puts it where the hole begins. */
+/*
+ * A 32-bit BAR, so that guests without paging reach it; pci_assign() puts it where the hole
+ * begins.
+ */
 static void plug_fake(void)
 {
 	memset(&fake, 0, sizeof(fake));
@@ -193,8 +202,8 @@ static void kicks_go_to_the_eventfd(void **state)
 }
 
 /*
- * A handler for vector 0x40 at an IDT below 1 MiB, the local APIC switched on; it tells the test by the BAR
- * that it is ready. The selector of a gate is looked up in a GDT, so there is one too.
+ * A handler for vector 0x40 at an IDT below 1 MiB, the local APIC switched on; it tells the test
+ * by the BAR that it is ready. The selector of a gate is looked up in a GDT, so there is one too.
  */
 PAYLOAD(interrupt, 32,
 	"	call 1f\n"
@@ -215,7 +224,7 @@ PAYLOAD(interrupt, 32,
 	"	lidt 0x51810\n"
 	"	mov $0x80000, %esp\n"
 	"	movl $0x1ff, 0xfee000f0\n" /* SPIV */
-	"	movl $1, 0xc0000000\n"	   /* ready */
+	"	movl $1, 0xc0000000\n" /* ready */
 	"	sti\n"
 	"2:	hlt\n"
 	"	jmp 2b\n"
@@ -228,8 +237,8 @@ static void signal_when_ready(int fd)
 {
 	uint64_t one = 1;
 
-	for (int ms = 0; ms < PAYLOAD_TIMEOUT_MS && !__atomic_load_n(&fake.writes, __ATOMIC_SEQ_CST);
-	     ms++)
+	for (int ms = 0;
+	     ms < PAYLOAD_TIMEOUT_MS && !__atomic_load_n(&fake.writes, __ATOMIC_SEQ_CST); ms++)
 		usleep(1000);
 	if (fd >= 0)
 		assert_int_equal(write(fd, &one, sizeof(one)), sizeof(one));
@@ -275,8 +284,8 @@ static void messages_can_be_sent_directly(void **state)
 }
 
 /*
- * The second CPU is started by INIT and SIPI at 0x8000, in real mode; it tells its APIC id, as CPUID has
- * it, through the serial port, and switches off. The first one waits.
+ * The second CPU is started by INIT and SIPI at 0x8000, in real mode; it tells its APIC id, as
+ * CPUID has it, through the serial port, and switches off. The first one waits.
  */
 PAYLOAD(second_cpu, 32,
 	"	call 1f\n"
@@ -287,7 +296,7 @@ PAYLOAD(second_cpu, 32,
 	"	rep movsb\n"
 	"	movl $0x1ff, 0xfee000f0\n"
 	"	movl $0x01000000, 0xfee00310\n" /* to APIC 1 */
-	"	movl $0x4500, 0xfee00300\n"	/* INIT */
+	"	movl $0x4500, 0xfee00300\n" /* INIT */
 	"	movl $0x01000000, 0xfee00310\n"
 	"	movl $0x4608, 0xfee00300\n" /* SIPI, page 8 */
 	"2:	pause\n"
@@ -318,8 +327,8 @@ static void second_cpu_starts(void **state)
 }
 
 /*
- * What stands in memory at 0x80000 must be gone after a reset, and so must the flag of CR0 that it sets.
- * The value in the BAR tells how to end: 1 and up by a reset, 0 by S5.
+ * What stands in memory at 0x80000 must be gone after a reset, and so must the flag of CR0 that
+ * it sets. The value in the BAR tells how to end: 1 and up by a reset, 0 by S5.
  */
 PAYLOAD(ways_to_reset, 32,
 	"	mov %cr0, %eax\n"
@@ -387,7 +396,10 @@ static void panics_are_told(void **state)
 	assert_string_equal(payload_end(), "3");
 }
 
-/* Absent legacy devices: nothing waits, all ones, and the status of a keyboard controller that is ready. */
+/*
+ * Absent legacy devices: nothing waits, all ones, and the status of a keyboard controller that is
+ * ready.
+ */
 PAYLOAD(absent_ports, 32,
 	"	mov $0x2fd, %edx\n"
 	"	in %dx, %al\n"
@@ -450,7 +462,8 @@ static void memory_can_be_taken_at_once(void **state)
 
 static void memory_slots_come_and_go(void **state)
 {
-	void *page = mmap(NULL, 0x10000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *page =
+		mmap(NULL, 0x10000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	payload_elf(idle, idle_end);
 	payload_boot(1, "");

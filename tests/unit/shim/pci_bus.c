@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * The PCI bus as a guest's PCI code treats it: enumeration both ways, sizing, moving and switching off
- * BARs, accesses beside them, and addresses that no BAR may take.
+ * The PCI bus as a guest's PCI code treats it: enumeration both ways, sizing, moving and
+ * switching off BARs, accesses beside them, and addresses that no BAR may take.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,7 +33,8 @@ static struct {
 	int bar;
 } dev;
 
-static void bar_read(struct pci_device *device, int bar, uint64_t offset, void *data, unsigned int size)
+static void bar_read(struct pci_device *device, int bar, uint64_t offset, void *data,
+		     unsigned int size)
 {
 	dev.reads++;
 	dev.bar = bar;
@@ -217,7 +218,8 @@ static void moving(void **state)
 /* RAM, interrupt controllers, configuration space, and beyond the windows. */
 static void addresses_that_are_refused(void **state)
 {
-	static const uint32_t bad[] = {0, 0x1000, 0x80000000, 0xbffff000, VM_ECAM_START, 0xfec00000,
+	static const uint32_t bad[] = {0,          0x1000,        0x80000000,
+				       0xbffff000, VM_ECAM_START, 0xfec00000,
 				       0xfee00000, 0xfffff000};
 	uint32_t value;
 
@@ -240,7 +242,8 @@ static void addresses_that_are_refused(void **state)
 
 static void capabilities(void **state)
 {
-	uint8_t first = pci_add_capability(&dev.pci, 0x09, 16), second = pci_add_capability(&dev.pci, 0x11, 12);
+	uint8_t first = pci_add_capability(&dev.pci, 0x09, 16),
+		second = pci_add_capability(&dev.pci, 0x11, 12);
 
 	assert_true(config(1, PCI_STATUS, 2) & PCI_STATUS_CAP_LIST);
 	assert_int_equal(config(1, PCI_CAPABILITY_LIST, 1), first);
@@ -293,14 +296,10 @@ static void a_full_bus(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(enumeration),
-		TEST(memory_mapped_configuration),
-		TEST(sizing),
-		TEST(firmware_assigns),
-		TEST(moving),
-		TEST(addresses_that_are_refused),
-		TEST(capabilities),
-		TEST(resets),
+		TEST(enumeration),  TEST(memory_mapped_configuration),
+		TEST(sizing),       TEST(firmware_assigns),
+		TEST(moving),       TEST(addresses_that_are_refused),
+		TEST(capabilities), TEST(resets),
 		TEST(a_full_bus),
 	};
 

@@ -88,11 +88,11 @@ static void is_a_16550a(void **state)
 	out(UART_IER, 0x0f);
 	assert_int_equal(in(UART_IER), 0x0f);
 	out(UART_IER, 0xff);
-	assert_int_equal(in(UART_IER) & 0xf0, 0);
+	assert_int_equal(in(UART_IER)&0xf0, 0);
 	out(UART_IER, 0);
 	/* The loop-back test: outputs of the modem control become its inputs. */
 	out(UART_MCR, UART_MCR_LOOP | UART_MCR_OUT2 | UART_MCR_RTS);
-	assert_int_equal(in(UART_MSR) & 0xf0, UART_MSR_DCD | UART_MSR_CTS);
+	assert_int_equal(in(UART_MSR)&0xf0, UART_MSR_DCD | UART_MSR_CTS);
 	out(UART_MCR, 0);
 	out(UART_FCR, UART_FCR_ENABLE_FIFO);
 	assert_int_equal(in(UART_IIR) >> 6, 3);
@@ -125,8 +125,8 @@ static void transmitter_interrupts(void **state)
 {
 	out(UART_MCR, UART_MCR_OUT2);
 	out(UART_IER, UART_IER_THRI);
-	assert_int_equal(in(UART_IIR) & 0x0f, UART_IIR_THRI);
-	assert_int_equal(in(UART_IIR) & 0x0f, UART_IIR_NO_INT); /* reading has told it */
+	assert_int_equal(in(UART_IIR)&0x0f, UART_IIR_THRI);
+	assert_int_equal(in(UART_IIR)&0x0f, UART_IIR_NO_INT); /* reading has told it */
 	out(UART_IER, 0);
 	out(UART_IER, UART_IER_THRI);
 	assert_int_equal(line.level, 1);
@@ -138,7 +138,7 @@ static void transmitter_interrupts(void **state)
 	out(UART_TX, 'x');
 	assert_int_equal(line.level, 1);
 	assert_int_equal(line.rises, 1);
-	assert_int_equal(in(UART_IIR) & 0x0f, UART_IIR_THRI);
+	assert_int_equal(in(UART_IIR)&0x0f, UART_IIR_THRI);
 	assert_int_equal(line.level, 0);
 }
 
@@ -162,14 +162,14 @@ static void a_full_console_holds_the_guest_back(void **state)
 	line.room = 3;
 	for (char c = 'a'; c < 'a' + 16; c++)
 		out(UART_TX, (uint8_t)c);
-	assert_int_equal(in(UART_LSR) & UART_LSR_THRE, 0);
+	assert_int_equal(in(UART_LSR)&UART_LSR_THRE, 0);
 	assert_int_equal(line.level, 0);
 	line.room = 5;
 	serial_output_room();
-	assert_int_equal(in(UART_LSR) & UART_LSR_THRE, 0);
+	assert_int_equal(in(UART_LSR)&UART_LSR_THRE, 0);
 	line.room = 100;
 	serial_output_room();
-	assert_int_equal(in(UART_LSR) & UART_LSR_THRE, UART_LSR_THRE);
+	assert_int_equal(in(UART_LSR)&UART_LSR_THRE, UART_LSR_THRE);
 	assert_int_equal(line.level, 1);
 	assert_string_equal(line.output, "abcdefghijklmnop");
 }
@@ -181,14 +181,14 @@ static void input(void **state)
 	out(UART_IER, UART_IER_RDI);
 	assert_true(serial_receive('a'));
 	assert_int_equal(line.level, 1);
-	assert_int_equal(in(UART_IIR) & 0x0f, UART_IIR_RX_TIMEOUT); /* below the trigger level */
+	assert_int_equal(in(UART_IIR)&0x0f, UART_IIR_RX_TIMEOUT); /* below the trigger level */
 	for (int i = 1; i < 16; i++)
 		assert_true(serial_receive((uint8_t)('a' + i)));
-	assert_int_equal(in(UART_IIR) & 0x0f, UART_IIR_RDI);
+	assert_int_equal(in(UART_IIR)&0x0f, UART_IIR_RDI);
 	assert_false(serial_receive('z')); /* full: the console keeps it */
 	line.told_room = 0;
 	for (int i = 0; i < 16; i++) {
-		assert_true(in(UART_LSR) & UART_LSR_DR);
+		assert_true(in(UART_LSR)&UART_LSR_DR);
 		assert_int_equal(in(UART_RX), 'a' + i);
 	}
 	assert_true(line.told_room > 0);
@@ -206,7 +206,7 @@ static void input_without_fifo(void **state)
 	assert_true(serial_receive('b'));
 	/* Switching the FIFO on clears it. */
 	out(UART_FCR, UART_FCR_ENABLE_FIFO);
-	assert_int_equal(in(UART_LSR) & UART_LSR_DR, 0);
+	assert_int_equal(in(UART_LSR)&UART_LSR_DR, 0);
 }
 
 static void breaks_and_loops(void **state)
@@ -216,9 +216,9 @@ static void breaks_and_loops(void **state)
 	out(UART_IER, UART_IER_RLSI);
 	serial_receive_break();
 	assert_int_equal(line.level, 1);
-	assert_int_equal(in(UART_IIR) & 0x0f, UART_IIR_RLSI);
-	assert_true(in(UART_LSR) & UART_LSR_BI);
-	assert_int_equal(in(UART_LSR) & UART_LSR_BI, 0); /* told once */
+	assert_int_equal(in(UART_IIR)&0x0f, UART_IIR_RLSI);
+	assert_true(in(UART_LSR)&UART_LSR_BI);
+	assert_int_equal(in(UART_LSR)&UART_LSR_BI, 0); /* told once */
 	assert_int_equal(in(UART_RX), 0);
 	out(UART_MCR, UART_MCR_LOOP);
 	out(UART_TX, 'l');
@@ -227,7 +227,7 @@ static void breaks_and_loops(void **state)
 	/* A FIFO that runs over in the loop says so. */
 	for (int i = 0; i < 17; i++)
 		out(UART_TX, 'l');
-	assert_true(in(UART_LSR) & UART_LSR_OE);
+	assert_true(in(UART_LSR)&UART_LSR_OE);
 }
 
 static void resets(void **state)
