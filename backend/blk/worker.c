@@ -16,7 +16,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +27,7 @@
 #include "backend/blk/validate.h"
 #include "backend/blk/worker.h"
 #include "backend/poll.h"
+#include "backend/thread.h"
 
 #define BATCH_MAX 64
 /*
@@ -427,14 +427,8 @@ static void *worker_thread(void *context)
 
 static int create_thread(struct blk_worker *worker)
 {
-	sigset_t all, old;
-	int error;
+	int error = backend_thread_create(&worker->thread, worker_thread, worker);
 
-	/* Signals are the control thread's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	error = pthread_create(&worker->thread, NULL, worker_thread, worker);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (error)
 		return error;
 	while (sem_wait(&worker->started) < 0)
@@ -502,6 +496,6 @@ void blk_worker_stop(struct blk_worker *worker)
 	worker->stop = true;
 	while (write(worker->wake, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
-	pthread_join(worker->thread, NULL);
+	backend_thread_join(worker->thread);
 	worker_free(worker);
 }

@@ -8,13 +8,13 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "backend/store/pool.h"
+#include "backend/thread.h"
 
 #define POOL_THREADS_MAX 64
 
@@ -87,16 +87,10 @@ static void *pool_thread(void *context)
 	return NULL;
 }
 
-/* The thread inherits the mask: signals are the control thread's. */
 static int pool_start_thread(struct store_pool *pool)
 {
-	sigset_t all, old;
-	int error;
+	int error = backend_thread_create(&pool->thread[pool->threads], pool_thread, pool);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	error = pthread_create(&pool->thread[pool->threads], NULL, pool_thread, pool);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (!error)
 		pool->threads++;
 	return error;

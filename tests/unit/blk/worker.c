@@ -30,6 +30,7 @@ struct test_source {
 	_Atomic unsigned int when_armed; /* come while the worker arms, without a kick */
 	_Atomic unsigned int answered, published, interrupts;
 	_Atomic bool armed;
+	_Atomic int full; /* an eventfd that blocks whoever writes to it */
 	_Atomic bool breaks; /* the next fetch finds the ring broken */
 	_Atomic bool flood; /* the kick stays readable, whatever is taken */
 	int kick;
@@ -63,8 +64,10 @@ static void test_publish(struct blk_source *base)
 
 static bool test_interrupt(struct blk_source *base)
 {
+	const uint64_t one = 1;
+
 	source.interrupts++;
-	return true;
+	return !source.full || write(source.full, &one, sizeof(one)) == sizeof(one);
 }
 
 static bool test_has_work(struct blk_source *base)
@@ -281,6 +284,24 @@ static void test_flood_of_kicks(void **state)
 	}
 }
 
+/* A peer that fills its call and makes it block holds its own queue, not whoever stops that. */
+static void test_stop_ends_a_blocked_interrupt(void **state)
+{
+	const uint64_t most = UINT64_MAX - 1;
+	int full = eventfd(0, EFD_CLOEXEC);
+
+	assert_int_equal(write(full, &most, sizeof(most)), sizeof(most));
+	start(&store_engine_null, 0, true);
+	source.full = full;
+	source.waiting = 1;
+	kick();
+	wait_published(1);
+	alarm(20); /* in place of a wait for ever */
+	stop();
+	alarm(0);
+	close(full);
+}
+
 static void test_more_than_a_batch(void **state)
 {
 	start(&store_engine_threads, 0, true);
@@ -301,6 +322,7 @@ int main(void)
 		cmocka_unit_test(test_polls_for_its_budget),
 		cmocka_unit_test(test_without_kicks),
 		cmocka_unit_test(test_flood_of_kicks),
+		cmocka_unit_test(test_stop_ends_a_blocked_interrupt),
 		cmocka_unit_test(test_more_than_a_batch),
 	};
 

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+#include <signal.h>
+#include <time.h>
+
+#include "backend/thread.h"
+
+/* Of no other use here, and ignored by whoever has no handler for it. */
+#define INTERRUPT_SIGNAL SIGURG
+
+/* Long for a thread that is about to end, short for a person who waits for it. */
+#define INTERRUPT_AFTER_NS 200000000
+
+static void on_interrupt(int signal)
+{
+}
+
+int backend_thread_create(pthread_t *thread, void *(*run)(void *context), void *context)
+{
+	/* Without SA_RESTART: that is the point. */
+	struct sigaction action = {.sa_handler = on_interrupt};
+	sigset_t mask, before;
+	int error;
+
+	sigaction(INTERRUPT_SIGNAL, &action, NULL);
+	sigfillset(&mask);
+	sigdelset(&mask, INTERRUPT_SIGNAL);
+	pthread_sigmask(SIG_SETMASK, &mask, &before);
+	error = pthread_create(thread, NULL, run, context);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return error;
+}
+
+void backend_thread_join(pthread_t thread)
+{
+	struct timespec until;
+
+	for (;;) {
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += INTERRUPT_AFTER_NS;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		if (!pthread_timedjoin_np(thread, NULL, &until))
+			return;
+		/* Again and again: one that came before the call began was without effect. */
+		pthread_kill(thread, INTERRUPT_SIGNAL);
+	}
+}
