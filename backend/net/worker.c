@@ -11,7 +11,8 @@
  *	kick of the receive ring	wanted only when buffers are missing
  *
  * So nothing that cannot be acted upon wakes it, and a flood on one side that the other does not take
- * costs nothing.
+ * costs nothing. A driver that kicks without end and without work is listened to at intervals only
+ * (backend/poll.h); the link is looked at meanwhile.
  *
  * The control thread never touches a running ring: it has the worker do what must be done, between
  * two bursts (net_worker_do()). The mutex there is not on the data path; a burst sees one flag.
@@ -97,6 +98,7 @@ static bool keep_polling(struct net_worker *worker)
 
 static void work_found(struct net_worker *worker)
 {
+	worker->idle_kicks = 0;
 	if (!worker->idle_since)
 		return;
 	if (poll_budget_ns(&worker->poll) && !worker->slept)
@@ -139,37 +141,55 @@ static bool take_kick(const struct pollfd *slot, struct backend_queue *queue,
 	if (!slot->revents)
 		return false;
 	stats_add(&stats->kicks, 1);
-	return backend_queue_take_kick(queue);
+	/* What cannot be taken, a pipe that was closed, is a kick for ever: it counts as one. */
+	backend_queue_take_kick(queue);
+	return true;
+}
+
+/* How long not to listen to kicks; every other sleep listens, to learn whether they have ended. */
+static unsigned int rest_us(struct net_worker *worker)
+{
+	unsigned int us = worker->rested ? 0 : poll_rest_us(worker->idle_kicks);
+
+	worker->rested = us;
+	return us;
+}
+
+static int wait_on(struct pollfd *fds, unsigned int count, int64_t timeout_ns)
+{
+	struct timespec timeout = {timeout_ns / 1000000000, timeout_ns % 1000000000};
+
+	return ppoll(fds, count, timeout_ns == INT64_MAX ? NULL : &timeout, NULL);
 }
 
 static void wait_for_work(struct net_worker *worker, bool starving)
 {
+	const unsigned int rest = rest_us(worker);
 	struct net_rx *rx = &worker->rx;
 	struct net_tx *tx = &worker->tx;
 	struct pollfd *fds = worker->fds;
 	const struct link_ops *ops = worker->link->ops;
 	int timeout_ms = starving && rx->chain_count ? MAKE_DO_MS : -1;
-	int64_t timeout_ns = INT64_MAX;
-	struct timespec timeout;
+	int64_t timeout_ns = rest ? rest * 1000LL : INT64_MAX;
 	unsigned int count;
+	bool kicked;
 	int ready;
 
 	fds[0] = (struct pollfd){.fd = worker->wake, .events = POLLIN};
-	watch_kick(&fds[1], tx->queue, net_tx_listens(tx), &timeout_ns);
-	watch_kick(&fds[2], rx->queue, starving, &timeout_ns);
+	watch_kick(&fds[1], tx->queue, !rest && net_tx_listens(tx), &timeout_ns);
+	watch_kick(&fds[2], rx->queue, !rest && starving, &timeout_ns);
 	count = ops->prepare(worker->link, worker->index, net_rx_ready(rx), tx->held, fds + 3,
 			     &timeout_ms);
 	if (timeout_ms >= 0 && timeout_ms * 1000000LL < timeout_ns)
 		timeout_ns = timeout_ms * 1000000LL;
-	timeout.tv_sec = timeout_ns / 1000000000;
-	timeout.tv_nsec = timeout_ns % 1000000000;
-
-	ready = ppoll(fds, 3 + count, timeout_ns == INT64_MAX ? NULL : &timeout, NULL);
+	ready = wait_on(fds, 3 + count, timeout_ns);
 	if (ready < 0)
 		return; /* EINTR, or no memory: look round and try again */
-	take_kick(&fds[1], tx->queue, tx->stats);
+	kicked = take_kick(&fds[1], tx->queue, tx->stats);
+	kicked |= take_kick(&fds[2], rx->queue, rx->stats);
+	worker->idle_kicks += kicked;
 	/* Nothing came that helps: what is staged must do. */
-	if (!take_kick(&fds[2], rx->queue, rx->stats) && starving && !ready)
+	if (!ready && starving && !rest)
 		rx->make_do = true;
 	ops->dispatch(worker->link, worker->index, fds + 3, count);
 }

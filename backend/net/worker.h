@@ -26,6 +26,8 @@ struct net_worker {
 	struct poll_budget poll;
 	uint64_t idle_since; /* ns; 0: not idle */
 	bool slept; /* since then */
+	unsigned int idle_kicks; /* in a row, that brought no work */
+	bool rested; /* from them, in the last sleep */
 	struct pollfd fds[3 + LINK_FDS_MAX];
 
 	pthread_t thread;

@@ -362,6 +362,46 @@ static void test_stop_and_start_under_traffic(void **state)
 	assert_int_equal(came, 1000);
 }
 
+static void *kick_forever(void *argument)
+{
+	const uint64_t one = 1;
+	struct fixture *fx = argument;
+
+	while (atomic_load(&flooding)) {
+		if (write(fx->rx->queue.kick, &one, sizeof(one)) < 0 ||
+		    write(fx->tx->queue.kick, &one, sizeof(one)) < 0)
+			sched_yield();
+	}
+	return NULL;
+}
+
+/* Kicks without work cost little, and hold nothing up for long. */
+static void test_flood_of_kicks(void **state)
+{
+	struct fixture *fx = *state;
+	struct frame_header header = {0};
+	pthread_t thread;
+	uint64_t before;
+
+	set_features(fx, 0);
+	fx->rx = start(fx, 0);
+	fx->tx = start(fx, 1);
+	atomic_store(&flooding, true);
+	assert_int_equal(pthread_create(&thread, NULL, kick_forever, fx), 0);
+	sleep_ms(600);
+	before = sleeps(fx);
+	sleep_ms(200);
+	assert_in_range(sleeps(fx) - before, 2, 100);
+	lend_frame(fx, 77, fx);
+	assert_true(readable(fx->link->outside, 2000));
+	lend_room(fx, 1);
+	test_link_put(fx->link, &header, fx->data, 100);
+	assert_true(readable(fx->rx->queue.call, 2000));
+	atomic_store(&flooding, false);
+	pthread_join(thread, NULL);
+	expect_calm(fx);
+}
+
 /* ---- pairs -------------------------------------------------------------------------------------- */
 
 static void test_started_pairs_are_in_use(void **state)
@@ -677,6 +717,7 @@ int main(void)
 		TEST(test_guest_with_little_room),
 		TEST(test_busy_link),
 		TEST(test_stop_and_start_under_traffic),
+		TEST(test_flood_of_kicks),
 		TEST(test_started_pairs_are_in_use),
 		TEST(test_no_more_queues_than_there_are),
 		TEST(test_control_queue_says_the_pairs),
