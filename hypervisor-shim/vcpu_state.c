@@ -83,7 +83,10 @@ static struct kvm_msrs *read_msrs(int fd)
 	return msrs;
 }
 
-/* KVM stops at one that it refuses (read-only ones, though it lists them): go on behind it. */
+/*
+ * KVM stops at one that it refuses (read-only ones, though it lists them): go on behind it. What has
+ * its value already is left alone: KVM writes lines into the host's log about some of them.
+ */
 static void write_msrs(int fd, const struct kvm_msrs *msrs)
 {
 	struct {
@@ -92,6 +95,9 @@ static void write_msrs(int fd, const struct kvm_msrs *msrs)
 	} one = {.head.nmsrs = 1};
 
 	for (uint32_t i = 0; i < msrs->nmsrs; i++) {
+		one.entry = msrs->entries[i];
+		if (ioctl(fd, KVM_GET_MSRS, &one) == 1 && one.entry.data == msrs->entries[i].data)
+			continue;
 		one.entry = msrs->entries[i];
 		(void)ioctl(fd, KVM_SET_MSRS, &one);
 	}
