@@ -2,8 +2,8 @@
 /*
  * Notifications across a start. A kick may have been taken, and an interrupt may have been left out,
  * by whoever served the ring before: an earlier start of ours, a daemon that died, a front-end that
- * masked the vector for a moment. Both are only hints to look, so a start gives each once more: it
- * kicks the device on the front-end's behalf, and interrupts the driver if the ring was ever used.
+ * masked the vector for a moment. Both are only hints to look: the device looks at a ring when it
+ * starts, kicked or not, and the driver is interrupted once more if the ring was ever used.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -115,14 +115,13 @@ static int back_ring_place(struct vhost_user *vu, struct back_ring *ring,
 	return 0;
 }
 
-static void back_ring_notify_both(struct vhost_user *vu, struct back_ring *ring)
+static void back_ring_interrupt_again(struct vhost_user *vu, struct back_ring *ring)
 {
-	const uint64_t one = 1;
-
-	if (ring->position.used != (ring_packed(vu) ? PACKED_START : 0))
-		backend_queue_interrupt(&ring->queue);
-	if (ring->queue.kick >= 0 && write(ring->queue.kick, &one, sizeof(one)) < 0)
-		return; /* a pipe's reading end: queue_start() looks at the ring anyway */
+	if (ring->position.used == (ring_packed(vu) ? PACKED_START : 0) || ring->queue.call < 0)
+		return;
+	/* Its flags are shared with the front-end, and this is the thread that must never wait. */
+	set_nonblocking(ring->queue.call);
+	backend_queue_interrupt(&ring->queue);
 }
 
 int back_ring_start(struct vhost_user *vu, struct back_ring *ring)
@@ -148,7 +147,7 @@ int back_ring_start(struct vhost_user *vu, struct back_ring *ring)
 				  ring->position))
 		return vhost_user_fault(vu, "ring %u cannot have %u slots in this format",
 					queue->index, ring->size);
-	back_ring_notify_both(vu, ring);
+	back_ring_interrupt_again(vu, ring);
 	err = device->ops->queue_start(device, queue);
 	if (err) {
 		ring->kicked =

@@ -776,6 +776,28 @@ static void test_blocking_kick(void **state)
 	close(queue.kick);
 }
 
+/* Full, and made to block behind our back: the control thread goes on. */
+static void test_start_with_full_notifications(void **state)
+{
+	const uint64_t most = UINT64_MAX - 1;
+	struct vhost_user_vring_state off = {0, 0};
+	struct world *w = *state;
+	struct guest_queue q;
+	int fd = raw_start(w, &q);
+
+	raw_tell(fd, VHOST_USER_SET_VRING_ENABLE, &off, sizeof(off));
+	raw_expect_alive(fd);
+	eventfd_write(q.kick, most);
+	eventfd_write(q.call, most);
+	fcntl(q.kick, F_SETFL, 0);
+	fcntl(q.call, F_SETFL, 0);
+	ring_message(fd, 4, &q);
+	raw_expect_alive(fd);
+	close(fd);
+	queue_close(&q);
+	world_is_well(w);
+}
+
 /* A read of a file takes as long as its file system likes. */
 static void test_notifications_in_files(void **state)
 {
@@ -932,6 +954,7 @@ int main(void)
 		ROW(test_reset_forgets_rings),
 		ROW(test_pause_does_not_mend),
 		ROW(test_odd_notifications),
+		ROW(test_start_with_full_notifications),
 		ROW(test_notifications_in_files),
 		cmocka_unit_test(test_blocking_kick),
 		ROW(test_row_33_byte_by_byte),
