@@ -87,7 +87,8 @@ static const struct option_spec blkd_options[] = {
 	{.name = "blk-file", .kind = OPTION_STRING, .offset = FIELD(blk_file), .argument = "PATH",
 	 .minimum = 1,
 	 .help = "The image: a raw file or a block device. Its format is never guessed from what it "
-		 "contains. It is locked while it is served."},
+		 "contains. It is locked while it is served; a block device that the host itself uses "
+		 "(mounted, swap, array) is served with --read-only only."},
 	{.name = "read-only", .kind = OPTION_FLAG, .offset = FIELD(read_only),
 	 .help = "Open the image for reading only, and tell the guest so. Several readers may share "
 		 "an image."},
