@@ -351,6 +351,7 @@ static void bad_elves_are_refused(void **state)
 	ELF_REFUSED(elf.notes.other.n_descsz = 0xffffffff);
 	ELF_REFUSED(elf.notes.head.n_type = 17);
 	ELF_REFUSED(elf.notes.head.n_descsz = 2);
+	ELF_REFUSED(elf.notes.head.n_descsz = 8); /* the segment ends before */
 	ELF_REFUSED(elf.notes.name[0] = 'x');
 	ELF_REFUSED(elf.notes.entry = 0x300010); /* in memory that the file does not fill */
 	ELF_REFUSED(elf.notes.entry = 0x100);
