@@ -26,18 +26,20 @@ boots() { # KERNEL IMAGE CPUS MEMORY STEPS
 	rm -f "$scratch/$name.img"
 }
 
-boots 6.1 vmlinuz 1 256M storage,net
 boots 6.1 vmlinuz 2 512M storage,net,affinity
-boots 6.1 vmlinuz 4 512M storage,net
-boots 6.12 vmlinuz 1 512M storage,net
-boots 6.12 vmlinuz 2 512M storage,net,affinity
 boots 6.12 vmlinuz 4 512M storage,net
-boots 6.1 vmlinux 2 512M storage,net
-boots 6.12 vmlinux 2 512M storage,net
+boots 6.12 vmlinux 1 256M storage,net
+if [ -z "${PVKIT_BRIEF-}" ]; then
+	boots 6.1 vmlinuz 1 256M storage,net
+	boots 6.1 vmlinuz 4 512M storage,net
+	boots 6.12 vmlinuz 1 512M storage,net
+	boots 6.12 vmlinuz 2 512M storage,net,affinity
+	boots 6.1 vmlinux 2 512M storage,net
+fi
 if [ -n "${PVKIT_LONG-}" ]; then
 	boots 6.1 vmlinux 1 512M storage,net
 	boots 6.1 vmlinux 4 512M storage,net,affinity
-	boots 6.12 vmlinux 1 256M storage,net
+	boots 6.12 vmlinux 2 512M storage,net
 	boots 6.12 vmlinux 4 512M storage,net,affinity
 	boots 6.12 vmlinux 16 1G storage,net
 fi

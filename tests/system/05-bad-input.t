@@ -48,7 +48,7 @@ refused_beside() { # like refuses, with the first daemon alive
 	local status=0
 	"$@" >"$scratch/refused" 2>&1 </dev/null || status=$?
 	cat "$scratch/refused"
-	[ $status -ne 0 ] && same 'the number of lines' "$(wc -l <"$scratch/refused")" 1
+	[ "$status" -ne 0 ] && same 'the number of lines' "$(wc -l <"$scratch/refused")" 1
 }
 ok 'blkd: a second process on the same image' refused_beside timeout 20 "$blkd" --socket-path="$socket" --blk-file="$scratch/good.img"
 ok 'blkd: which is named' says "$scratch/refused" 'good.img'

@@ -1,6 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT OR GPL-2.0
 #
-# All of tests/shim on KVM of Linux 6.1, in one nested lab where this machine has no usable KVM.
+# What of tests/shim meets the host's kernel most, on KVM of Linux 6.1, in one nested lab where this machine has no
+# usable KVM. All of it runs on 6.12, and in the long form here too.
 set -u
-exec tests/lab/run --kernel 6.1 --timeout 1100 tests/lab/suite tests/shim/*.t
+tests='tests/shim/10-boot.t tests/shim/30-exits.t tests/shim/60-qemu-kvm.t'
+if [ -n "${PVKIT_LONG-}" ]; then
+	tests=$(echo tests/shim/*.t)
+else
+	export PVKIT_BRIEF=1
+fi
+# shellcheck disable=SC2086
+exec tests/lab/run --kernel 6.1 --timeout 3600 tests/lab/suite $tests

@@ -3,4 +3,4 @@
 #
 # All of tests/shim on KVM of Linux 6.12, in one nested lab where this machine has no usable KVM.
 set -u
-exec tests/lab/run --kernel 6.12 --timeout 1100 tests/lab/suite tests/shim/*.t
+exec tests/lab/run --kernel 6.12 --timeout 3600 tests/lab/suite tests/shim/*.t
