@@ -36,7 +36,7 @@ else
 fi
 
 ok 'netd: no option at all' refuses 'socket-path' "$netd"
-ok 'netd: a link that is none' refuses 'link.*expected' "$netd" --socket-path="$socket" --link=carrier-pigeon
+ok 'netd: a link that is none' refuses 'carrier-pigeon.*none of' "$netd" --socket-path="$socket" --link=carrier-pigeon
 ok 'netd: a tap without a name' refuses 'tap' "$netd" --socket-path="$socket" --link=tap:
 ok 'netd: a name too long for a tap' refuses 'a-name-that-is-too-long' "$netd" --socket-path="$socket" --link=tap:a-name-that-is-too-long
 ok 'netd: a socket link to nowhere' refuses 'nowhere' "$netd" --socket-path="$socket" --link="socket:$scratch/nowhere/x"
