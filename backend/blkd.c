@@ -5,31 +5,23 @@
  * The order in main() is the order in which things can go wrong for the user: the command line, the
  * image and its lock, the engine, then the socket. Nothing listens before all the rest is good.
  */
-#include <errno.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "backend/blk/virtio_blk.h"
 #include "backend/control.h"
-#include "backend/transport/vhost_user.h"
+#include "backend/daemon.h"
 #include "common/log.h"
-#include "common/option.h"
 #include "ring/virtqueue.h"
 
 #define QUEUES_MAX 64
 
 struct config {
-	const char *blk_file, *socket_path, *serial, *stats;
-	uint64_t fd, null_size, queues, queue_size;
-	int64_t poll_us;
+	struct daemon_config daemon; /* first */
+	const char *blk_file, *serial;
+	uint64_t null_size, queues, queue_size;
 	unsigned int engine, cache, block_size;
-	bool read_only, register_memory, verbose, print_capabilities;
+	bool read_only, register_memory;
 };
-
-#define FD_NONE UINT64_MAX
 
 static const char *const engine_names[] = {
 	[STORE_IO_URING] = "io_uring",
@@ -48,40 +40,11 @@ static const char *const cache_names[] = {
 static const char *const block_size_names[] = {"auto", "512", "4096", NULL};
 static const uint32_t block_sizes[] = {0, 512, 4096};
 
-static int parse_poll(void *context, const char *value, char *reason, size_t reason_size)
-{
-	struct config *config = context;
-	char *end;
-	long us;
-
-	if (!strcmp(value, "auto")) {
-		config->poll_us = -1;
-		return 0;
-	}
-	errno = 0;
-	us = strtol(value, &end, 10);
-	if (errno || end == value || *end || us < 0 || us > 1000000) {
-		snprintf(reason, reason_size, "'%s' is neither auto nor a number from 0 to 1000000",
-			 value);
-		return -1;
-	}
-	config->poll_us = us;
-	return 0;
-}
-
 #define FIELD(name) offsetof(struct config, name)
 
 /* clang-format off */
 static const struct option_spec blkd_options[] = {
-	{.name = "connection", .kind = OPTION_HEADING, .help = "Where the front-end connects (one of these)"},
-	{.name = "socket-path", .kind = OPTION_STRING, .offset = FIELD(socket_path),
-	 .argument = "PATH", .minimum = 1,
-	 .help = "Listen on a Unix socket at PATH, and serve one front-end after another."},
-	{.name = "fd", .kind = OPTION_NUMBER, .offset = FIELD(fd), .argument = "N", .maximum = INT_MAX,
-	 .help = "Serve the connected socket that was inherited as descriptor N, until it closes."},
-	{.name = "print-capabilities", .kind = OPTION_FLAG, .offset = FIELD(print_capabilities),
-	 .help = "Print what this program can do as JSON, as QEMU's vhost-user conventions say, and "
-		 "exit."},
+	DAEMON_CONNECTION_OPTIONS,
 
 	{.name = "disk", .kind = OPTION_HEADING, .help = "The disk"},
 	{.name = "blk-file", .kind = OPTION_STRING, .offset = FIELD(blk_file), .argument = "PATH",
@@ -116,23 +79,14 @@ static const struct option_spec blkd_options[] = {
 	{.name = "queue-size", .kind = OPTION_NUMBER, .offset = FIELD(queue_size), .argument = "N",
 	 .minimum = 4, .maximum = VIRTQUEUE_SIZE_MAX,
 	 .help = "The largest ring that is served, in descriptors. The default is 1024."},
-	{.name = "poll-us", .kind = OPTION_CALL, .argument = "N|auto", .call = parse_poll,
-	 .help = "Microseconds that a queue looks for work before it sleeps. auto (the default) adapts "
-		 "to whether looking finds any, up to 100, and does not look at all when idle; 0 never "
-		 "looks."},
+	DAEMON_POLL_OPTION("queue"),
 	{.name = "register-memory", .kind = OPTION_FLAG, .offset = FIELD(register_memory),
 	 .help = "Register guest memory with io_uring. That pins all of it: not for guests that give "
 		 "memory back (balloon, virtio-mem)."},
 	{.name = "null-size", .kind = OPTION_SIZE, .offset = FIELD(null_size), .argument = "SIZE",
 	 .minimum = 512, .help = "The size of the null engine's disk, with suffix K, M, G or T."},
 
-	{.name = "other", .kind = OPTION_HEADING, .help = "Other"},
-	{.name = "stats", .kind = OPTION_STRING, .offset = FIELD(stats), .argument = "DIR",
-	 .minimum = 1,
-	 .help = "The directory for the page of counters that pvkit-top reads. The default is "
-		 "$PVKIT_STATS_DIR, /run/pvkit or $XDG_RUNTIME_DIR/pvkit."},
-	{.name = "verbose", .kind = OPTION_FLAG, .offset = FIELD(verbose),
-	 .help = "Say more on standard error."},
+	DAEMON_OTHER_OPTIONS,
 	{0},
 };
 
@@ -165,25 +119,20 @@ static const struct program_spec blkd_program = {
 };
 /* clang-format on */
 
-static void usage_error(const char *text)
+static void check_options(const void *context)
 {
-	log_error("%s; see pvkit-blkd --help", text);
-	exit(2);
-}
+	const struct config *config = context;
 
-static void check_options(const struct config *config)
-{
-	if (!config->socket_path == (config->fd == FD_NONE))
-		usage_error("one of --socket-path and --fd is needed");
 	if (config->engine == STORE_NULL) {
 		if (config->blk_file)
-			usage_error("--engine=null has no image: leave out --blk-file");
+			daemon_usage_error(&blkd_program,
+					   "--engine=null has no image: leave out --blk-file");
 		if (!config->null_size)
-			usage_error("--engine=null needs --null-size");
+			daemon_usage_error(&blkd_program, "--engine=null needs --null-size");
 	} else if (!config->blk_file) {
-		usage_error("--blk-file is needed");
+		daemon_usage_error(&blkd_program, "--blk-file is needed");
 	} else if (config->null_size) {
-		usage_error("--null-size is for --engine=null only");
+		daemon_usage_error(&blkd_program, "--null-size is for --engine=null only");
 	}
 }
 
@@ -192,12 +141,11 @@ static void set_defaults(struct config *config)
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
 	*config = (struct config){
-		.fd = FD_NONE,
+		.daemon = DAEMON_DEFAULTS,
 		.queues = cpus < 1            ? 1
 			  : cpus > QUEUES_MAX ? QUEUES_MAX
 					      : cpus,
 		.queue_size = VIRTQUEUE_SIZE_MAX,
-		.poll_us = -1,
 	};
 }
 
@@ -222,7 +170,7 @@ static struct virtio_blk *open_device(const struct config *config, struct store_
 		.queues = config->queues,
 		.queue_size = config->queue_size,
 		.serial = config->serial,
-		.poll_us = config->poll_us,
+		.poll_us = config->daemon.poll_us,
 		.register_memory = config->register_memory,
 	};
 	struct virtio_blk *blk;
@@ -243,55 +191,25 @@ static void on_hangup(void *context)
 	virtio_blk_resize(context);
 }
 
-static int serve(const struct config *config, struct virtio_blk *blk)
-{
-	struct vhost_user_options options = {
-		.socket_path = config->socket_path,
-		.fd = config->fd == FD_NONE ? -1 : (int)config->fd,
-	};
-	struct vhost_user *vu;
-	int status;
-
-	control_on_hangup(on_hangup, blk);
-	vu = vhost_user_open(virtio_blk_device(blk), &options);
-	if (!vu)
-		return 1;
-	status = control_run();
-	vhost_user_close(vu);
-	return status;
-}
-
 int main(int argc, char **argv)
 {
 	struct stats_page *stats = NULL;
 	struct virtio_blk *blk = NULL;
 	struct store_image *image;
 	struct config config;
-	int status = 1, error;
+	int status = 1;
 
-	log_open("pvkit-blkd", false);
 	set_defaults(&config);
-	option_parse(&blkd_program, argc, argv, &config);
-	if (config.print_capabilities) {
-		puts("{\"type\":\"block\",\"features\":[\"read-only\",\"blk-file\"]}");
-		return 0;
-	}
-	log_open("pvkit-blkd", config.verbose);
-	check_options(&config);
-	if (config.stats)
-		setenv("PVKIT_STATS_DIR", config.stats, 1);
-
-	/* Before any thread is made, so that all of them leave signals to the control loop. */
-	error = control_open();
-	if (error) {
-		errno = -error;
-		die_errno("the control loop cannot be made; raise the limit of open files");
-	}
+	daemon_begin(&blkd_program, argc, argv, &config,
+		     "{\"type\":\"block\",\"features\":[\"read-only\",\"blk-file\"]}",
+		     check_options);
 	image = open_image(&config);
 	if (image)
 		blk = open_device(&config, image, &stats);
-	if (blk)
-		status = serve(&config, blk);
+	if (blk) {
+		control_on_hangup(on_hangup, blk);
+		status = daemon_serve(&config.daemon, virtio_blk_device(blk));
+	}
 	virtio_blk_close(blk);
 	if (stats)
 		stats_close(stats);

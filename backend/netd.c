@@ -5,34 +5,24 @@
  * The order in main() is the order in which things can go wrong for the user: the command line, the
  * link with the rights that it needs, then the socket. Nothing listens before all the rest is good.
  */
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "backend/control.h"
+#include "backend/daemon.h"
 #include "backend/link/link.h"
 #include "backend/net/virtio_net.h"
-#include "backend/transport/vhost_user.h"
-#include "common/log.h"
-#include "common/option.h"
 #include "common/stats.h"
 
-#define FD_NONE       UINT64_MAX
-#define POLL_AUTO     (-1)
-#define POLL_MAX      1000000
 #define SPEED_DEFAULT 10000
 
 struct config {
-	const char *socket_path, *stats;
+	struct daemon_config daemon; /* first */
 	struct link_options link;
 	bool has_link, has_mac;
 	uint8_t mac[6];
-	uint64_t fd, pairs, mtu, speed;
-	int64_t poll_us;
-	bool verbose, print_capabilities;
+	uint64_t pairs, mtu, speed;
 };
 
 static int parse_link(void *context, const char *value, char *reason, size_t reason_size)
@@ -64,40 +54,11 @@ static int parse_mac(void *context, const char *value, char *reason, size_t reas
 	return 0;
 }
 
-static int parse_poll(void *context, const char *value, char *reason, size_t reason_size)
-{
-	struct config *config = context;
-	char *end;
-	long us;
-
-	if (!strcmp(value, "auto")) {
-		config->poll_us = POLL_AUTO;
-		return 0;
-	}
-	errno = 0;
-	us = strtol(value, &end, 10);
-	if (errno || end == value || *end || us < 0 || us > POLL_MAX) {
-		snprintf(reason, reason_size, "'%s' is neither auto nor a number from 0 to %d",
-			 value, POLL_MAX);
-		return -1;
-	}
-	config->poll_us = us;
-	return 0;
-}
-
 #define FIELD(name) offsetof(struct config, name)
 
 /* clang-format off */
 static const struct option_spec netd_options[] = {
-	{.name = "connection", .kind = OPTION_HEADING, .help = "Where the front-end connects (one of these)"},
-	{.name = "socket-path", .kind = OPTION_STRING, .offset = FIELD(socket_path),
-	 .argument = "PATH", .minimum = 1,
-	 .help = "Listen on a Unix socket at PATH, and serve one front-end after another."},
-	{.name = "fd", .kind = OPTION_NUMBER, .offset = FIELD(fd), .argument = "N", .maximum = INT_MAX,
-	 .help = "Serve the connected socket that was inherited as descriptor N, until it closes."},
-	{.name = "print-capabilities", .kind = OPTION_FLAG, .offset = FIELD(print_capabilities),
-	 .help = "Print what this program can do as JSON, as QEMU's vhost-user conventions say, and "
-		 "exit."},
+	DAEMON_CONNECTION_OPTIONS,
 
 	{.name = "network", .kind = OPTION_HEADING, .help = "The network"},
 	{.name = "link", .kind = OPTION_CALL, .call = parse_link,
@@ -126,18 +87,9 @@ static const struct option_spec netd_options[] = {
 	 .help = "Pairs of queues that a front-end may use; each has a thread. More than one are for a "
 		 "tap (created multi_queue) and for null, where the default is one for each CPU of the "
 		 "host; else it is 1."},
-	{.name = "poll-us", .kind = OPTION_CALL, .argument = "N|auto", .call = parse_poll,
-	 .help = "Microseconds that a queue pair looks for work before it sleeps. auto (the default) "
-		 "adapts to whether looking finds any, up to 100, and does not look at all when idle; "
-		 "0 never looks."},
+	DAEMON_POLL_OPTION("queue pair"),
 
-	{.name = "other", .kind = OPTION_HEADING, .help = "Other"},
-	{.name = "stats", .kind = OPTION_STRING, .offset = FIELD(stats), .argument = "DIR",
-	 .minimum = 1,
-	 .help = "The directory for the page of counters that pvkit-top reads. The default is "
-		 "$PVKIT_STATS_DIR, /run/pvkit or $XDG_RUNTIME_DIR/pvkit."},
-	{.name = "verbose", .kind = OPTION_FLAG, .offset = FIELD(verbose),
-	 .help = "Say more on standard error."},
+	DAEMON_OTHER_OPTIONS,
 	{0},
 };
 
@@ -171,20 +123,16 @@ static const struct program_spec netd_program = {
 };
 /* clang-format on */
 
-static void usage_error(const char *text)
+static void check_options(const void *context)
 {
-	log_error("%s; see --help", text);
-	exit(2);
-}
+	const struct config *config = context;
 
-static void check_options(const struct config *config)
-{
-	if (!config->socket_path == (config->fd == FD_NONE))
-		usage_error("one of --socket-path and --fd is needed");
 	if (!config->has_link)
-		usage_error("--link is needed");
+		daemon_usage_error(&netd_program, "--link is needed");
 	if (config->pairs > 1 && config->link.kind != LINK_TAP && config->link.kind != LINK_NULL)
-		usage_error("more than one of --queue-pairs is for --link=tap:NAME and null only");
+		daemon_usage_error(
+			&netd_program,
+			"more than one of --queue-pairs is for --link=tap:NAME and null only");
 }
 
 /* How many queues to open: as told, or what the link can have and the host can make use of. */
@@ -220,69 +168,36 @@ static struct net_device *open_device(const struct config *config, struct link *
 	struct net_options options = {
 		.mtu = config->mtu ? config->mtu : link->mtu,
 		.speed = config->speed ? config->speed : NET_SPEED_UNKNOWN,
-		.poll_us = config->poll_us,
+		.poll_us = config->daemon.poll_us,
 	};
 
 	if (config->has_mac)
 		memcpy(options.mac, config->mac, sizeof(options.mac));
 	else
-		derive_mac(options.mac, link->name, config->socket_path ? config->socket_path : "");
+		derive_mac(options.mac, link->name, config->daemon.socket_path ? config->daemon.socket_path : "");
 	*stats = stats_open("pvkit-netd", STATS_DEVICE_NET, link->name, 2 * link->queues + 1);
 	return net_open(link, &options, *stats);
-}
-
-static int serve(const struct config *config, struct net_device *net)
-{
-	struct vhost_user_options options = {
-		.socket_path = config->socket_path,
-		.fd = config->fd == FD_NONE ? -1 : (int)config->fd,
-	};
-	struct vhost_user *vu = vhost_user_open(&net->device, &options);
-	int status;
-
-	if (!vu)
-		return 1;
-	status = control_run();
-	vhost_user_close(vu);
-	return status;
 }
 
 int main(int argc, char **argv)
 {
 	struct config config = {
-		.fd = FD_NONE,
+		.daemon = DAEMON_DEFAULTS,
 		.speed = SPEED_DEFAULT,
-		.poll_us = POLL_AUTO,
 	};
 	struct stats_page *stats = NULL;
 	struct net_device *net = NULL;
 	struct link *link;
-	int status = 1, error;
+	int status = 1;
 
-	log_open("pvkit-netd", false);
-	option_parse(&netd_program, argc, argv, &config);
-	if (config.print_capabilities) {
-		puts("{\"type\":\"net\"}");
-		return 0;
-	}
-	log_open("pvkit-netd", config.verbose);
-	check_options(&config);
-	if (config.stats)
-		setenv("PVKIT_STATS_DIR", config.stats, 1);
-
-	/* Before any thread is made, so that all of them leave signals to the control loop. */
-	error = control_open();
-	if (error) {
-		errno = -error;
-		die_errno("the control loop cannot be made; raise the limit of open files");
-	}
+	daemon_begin(&netd_program, argc, argv, &config, "{\"type\":\"net\"}", check_options);
 	choose_queues(&config);
 	config.link.mtu = config.mtu;
 	link = link_open(&config.link);
 	if (link)
 		net = open_device(&config, link, &stats);
 	if (net) {
-		status = serve(&config, net);
+		status = daemon_serve(&config.daemon, &net->device);
 		net_close(net);
 	}
 	if (stats)

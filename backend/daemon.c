@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/control.h"
+#include "backend/daemon.h"
+#include "backend/transport/vhost_user.h"
+#include "common/log.h"
+
+#define POLL_US_MAX 1000000
+
+int daemon_parse_poll(void *context, const char *value, char *reason, size_t reason_size)
+{
+	struct daemon_config *config = context;
+	char *end;
+	long us;
+
+	if (!strcmp(value, "auto")) {
+		config->poll_us = -1;
+		return 0;
+	}
+	errno = 0;
+	us = strtol(value, &end, 10);
+	if (errno || end == value || *end || us < 0 || us > POLL_US_MAX) {
+		snprintf(reason, reason_size, "'%s' is neither auto nor a number from 0 to %d",
+			 value, POLL_US_MAX);
+		return -1;
+	}
+	config->poll_us = us;
+	return 0;
+}
+
+void daemon_usage_error(const struct program_spec *program, const char *text)
+{
+	log_error("%s; see %s --help", text, program->name);
+	exit(2);
+}
+
+void daemon_begin(const struct program_spec *program, int argc, char **argv, void *config,
+		  const char *capabilities, void (*check)(const void *config))
+{
+	const struct daemon_config *daemon = config;
+	int error;
+
+	log_open(program->name, false);
+	option_parse(program, argc, argv, config);
+	if (daemon->print_capabilities) {
+		puts(capabilities);
+		exit(0);
+	}
+	log_open(program->name, daemon->verbose);
+	if (!daemon->socket_path == (daemon->fd == DAEMON_NO_FD))
+		daemon_usage_error(program, "one of --socket-path and --fd is needed");
+	check(config);
+	if (daemon->stats)
+		setenv("PVKIT_STATS_DIR", daemon->stats, 1);
+	error = control_open();
+	if (error) {
+		errno = -error;
+		die_errno("the control loop cannot be made; raise the limit of open files");
+	}
+}
+
+int daemon_serve(const struct daemon_config *config, struct backend_device *device)
+{
+	struct vhost_user_options options = {
+		.socket_path = config->socket_path,
+		.fd = config->fd == DAEMON_NO_FD ? -1 : (int)config->fd,
+	};
+	struct vhost_user *vu = vhost_user_open(device, &options);
+	int status;
+
+	if (!vu)
+		return 1;
+	status = control_run();
+	vhost_user_close(vu);
+	return status;
+}
