@@ -17,7 +17,7 @@
 #include "common/socket.h"
 #include "hypervisor-shim/hvm/vhost_user.h"
 
-#define TIMEOUT_MS      10000 /* setting up; a back-end only maps memory and starts threads */
+#define TIMEOUT_MS      30000 /* setting up: a back-end maps memory and starts threads, on a busy host */
 #define STOP_TIMEOUT_MS 60000 /* GET_VRING_BASE waits for the slowest disk request in flight */
 
 /* A message of the back-channel, which the one thread for the events of all devices reads. */
