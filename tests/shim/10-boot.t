@@ -26,10 +26,13 @@ boots() { # KERNEL IMAGE CPUS MEMORY STEPS
 	rm -f "$scratch/$name.img"
 }
 
-boots 6.1 vmlinuz 2 512M storage,net,affinity
-boots 6.12 vmlinuz 4 512M storage,net
-boots 6.12 vmlinux 1 256M storage,net
-if [ -z "${PVKIT_BRIEF-}" ]; then
+# In the short form each half runs on one of the two hosts' kernels.
+if [ -n "${PVKIT_LONG-}" ] || [ "${PVKIT_HALF-1}" -eq 1 ]; then
+	boots 6.1 vmlinuz 2 512M storage,net,affinity
+	boots 6.12 vmlinuz 4 512M storage,net
+	boots 6.12 vmlinux 1 256M storage,net
+fi
+if [ -n "${PVKIT_LONG-}" ] || [ "${PVKIT_HALF-2}" -eq 2 ]; then
 	boots 6.1 vmlinuz 1 256M storage,net
 	boots 6.1 vmlinuz 4 512M storage,net
 	boots 6.12 vmlinuz 1 512M storage,net
