@@ -27,9 +27,9 @@ if command -v dpdk-testpmd >/dev/null; then
 	# It polls for ever: at a priority that leaves the CPUs to the guest.
 	spawn testpmd nice -n 19 dpdk-testpmd -l 0-1 --no-huge -m 256 --no-pci --no-telemetry \
 		--vdev "net_vhost0,iface=$scratch/vhost.sock,queues=1" -- \
-		--forward-mode=icmpecho --auto-start --stats-period 60 --total-num-mbufs=4096
+		--no-mlockall --forward-mode=icmpecho --auto-start --stats-period 60 --total-num-mbufs=4096
 	ok 'testpmd starts' within 40 test -S "$scratch/vhost.sock"
-	shim dpdk-guest 6.12 'pvkit.run=net pvkit.only_ping=1 pvkit.gateway=10.99.0.1' --memory 512M --cpus 1 \
+	shim dpdk-guest 6.12 'pvkit.run=net pvkit.only_ping=1 pvkit.gateway=10.99.0.1' --memory 256M --cpus 1 \
 		--net "vhost-user=$scratch/vhost.sock"
 	ok 'testpmd: the guest ends' status_is 0 reap dpdk-guest 120
 	ok 'testpmd: it answers pings' step_passed dpdk-guest net

@@ -17,7 +17,7 @@ try() { # NAME N DEVICE-OPTIONS TESTPMD-OPTIONS
 	# shellcheck disable=SC2086
 	spawn "testpmd$n" dpdk-testpmd -l 0-1 --no-huge -m 256 --no-pci --no-telemetry --file-prefix="pvkit$$-$n" \
 		--vdev="net_virtio_user0,path=$scratch/$n.sock,mac=52:54:00:99:0$n:02,$3" -- \
-		--forward-mode=icmpecho --auto-start --stats-period 60 --total-num-mbufs=4096 $4
+		--no-mlockall --forward-mode=icmpecho --auto-start --stats-period 60 --total-num-mbufs=4096 $4
 	ok "$name: testpmd starts" within 30 grep -q 'Press enter to exit\|Port statistics' "$scratch/testpmd$n.log"
 	ok "$name: 200 pings are answered" ping -q -c 200 -i 0.01 -W 5 "10.99.$n.2"
 	ok "$name: large ones too" ping -q -c 20 -i 0.05 -W 5 -s 1400 "10.99.$n.2"
