@@ -5,7 +5,6 @@
 # back, a guest without MSI, packed rings, a machine reset under I/O, a back-end that dies.
 set -u
 . tests/lib.sh
-[ "${PVKIT_LAB-}" != 6.1 ] || [ -n "${PVKIT_LONG-}" ] || skip_all 'runs on 6.12; on 6.1 with PVKIT_LONG=1'
 own_namespaces "$0" "$@" || skip_all 'no right to make a network namespace'
 start
 add_tap pvkit0 0 2

@@ -1,8 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT OR GPL-2.0
 #
-# All of tests/shim on KVM of Linux 6.12, in one nested lab where this machine has no usable KVM; of the boots the
-# half that does not run on 6.1.
+# tests/shim on KVM of Linux 6.12, in one nested lab where this machine has no usable KVM: what other people's
+# back-ends, user-mode networking and bad input need, and the half of the boots that does not run on 6.1; in the
+# long form all of it.
 set -u
-export PVKIT_HALF=2
-exec tests/lab/run --kernel 6.12 --timeout 3600 tests/lab/suite tests/shim/*.t
+tests='tests/shim/10-boot.t tests/shim/20-usernet.t tests/shim/40-backends.t tests/shim/50-bad-input.t'
+if [ -n "${PVKIT_LONG-}" ]; then
+	tests=$(echo tests/shim/*.t)
+else
+	export PVKIT_HALF=2
+fi
+# shellcheck disable=SC2086
+exec tests/lab/run --kernel 6.12 --timeout 3600 tests/lab/suite $tests
