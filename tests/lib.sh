@@ -233,7 +233,8 @@ shim() { # NAME KERNEL APPEND OPTION…
 	shift 3
 	# On an emulated CPU with neighbours a vCPU may wait for half a minute: that is no stall of the guest's making.
 	[ -z "${PVKIT_LAB-}" ] || append="rcupdate.rcu_cpu_stall_timeout=300 watchdog_thresh=60 $append"
-	spawn "$name" "$BUILD/pvkit-shim" --kernel "build/guest/$kernel/${image:-vmlinuz}" \
+	# shellcheck disable=SC2086
+	spawn "$name" ${run_as-} "$BUILD/pvkit-shim" --kernel "build/guest/$kernel/${image:-vmlinuz}" \
 		--initrd "build/guest/$kernel/initrd" --append "console=ttyS0 quiet panic=-1 $append" "$@"
 }
 

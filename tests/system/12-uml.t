@@ -38,4 +38,22 @@ ok 'ping, and iperf3 both ways' step_passed net net
 ok 'clean log' guest_log_clean net
 ok 'the daemon ends at SIGTERM' status_is 0 stop netd
 
+# User-mode networking, into the guest too.
+mkdir "$scratch/www"
+head -c 3000000 /dev/urandom >"$scratch/www/file"
+sum=$(sha256sum <"$scratch/www/file" | cut -d' ' -f1)
+spawn httpd busybox httpd -f -p 127.0.0.1:8099 -h "$scratch/www"
+spawn netd "$BUILD/pvkit-netd" --socket-path="$scratch/user.sock" --link=user,hostfwd=tcp:127.0.0.1:8098-:8000
+ok 'user: the network daemon starts' within 10 test -S "$scratch/user.sock"
+uml user "virtio_uml.device=$scratch/user.sock:1 pvkit.run=usernet pvkit.url=http://10.0.2.2:8099/file pvkit.serve=8000"
+ok 'user: the guest waits at its port' within 60 grep -q '^@@ ready serve' "$scratch/user.log"
+fetch_from_guest() {
+	timeout 60 socat -u TCP:127.0.0.1:8098 "CREATE:$scratch/got" && cmp "$scratch/got" "$scratch/www/file"
+}
+ok 'user: a port of the host leads there' within 10 fetch_from_guest
+ok 'user: the guest ends' status_is 0 reap user 120
+ok 'user: DHCP, ping and HTTP' step_passed user usernet
+ok 'user: what was fetched is what lies there' same checksum "$(guest_figure user fetched_sha256)" "$sum"
+ok 'user: the daemon ends at SIGTERM' status_is 0 stop netd
+
 finished
