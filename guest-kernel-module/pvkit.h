@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What pvkit.ko gives to the front-ends: a bus of devices, events, grants, and the store.
+ *
+ * The front-ends are written against this header and the contracts in abi/ and ring/ alone. They
+ * never see where the services come from: under pvkit-shim it is the platform device
+ * (abi/platform.h); another module may give the same services from elsewhere.
+ *
+ * Unless said otherwise: functions may sleep, answer 0 or a negative errno, and belong to process
+ * context.
+ */
+#ifndef PVKIT_GUEST_KERNEL_MODULE_PVKIT_H
+#define PVKIT_GUEST_KERNEL_MODULE_PVKIT_H
+
+#include <linux/device.h>
+#include <linux/interrupt.h>
+#include <linux/io.h>
+#include <linux/mm_types.h>
+#include <linux/mutex.h>
+#include <linux/types.h>
+
+#include "abi/grant_table.h"
+#include "abi/store.h"
+
+/* ---- devices and drivers --------------------------------------------------------------------- */
+
+/*
+ * A front-end device: the directory /local/domain/GUEST/device/CLASS/ID of the store.
+ *
+ * The bus watches "state" in the back-end's directory and calls ->backend_changed in a worker of
+ * its own, one call at a time for each device and never beside probe, remove, suspend or resume:
+ * so a driver's handshake needs no lock of its own.
+ */
+struct pvkit_device {
+	struct device dev;
+	const char *class; /* "vbd", "vif" */
+	unsigned int id;
+	const char *path; /* our directory, "device/vbd/51712" */
+	char *backend; /* the back-end's, absolute; changes only when it is replaced on resume */
+	u16 backend_domain;
+	enum store_state state; /* ours, as last written */
+	enum store_state backend_state; /* as last seen */
+};
+
+#define to_pvkit_device(d) container_of(d, struct pvkit_device, dev)
+
+struct pvkit_driver {
+	const char *class;
+	struct device_driver driver; /* ->name, ->owner; the rest is the bus's */
+	int (*probe)(struct pvkit_device *device);
+	/* The back-end may be gone, hostile, or still using grants. Afterwards nothing is left. */
+	void (*remove)(struct pvkit_device *device);
+	void (*backend_changed)(struct pvkit_device *device, enum store_state state);
+	/* Around a suspend: ports and grants are gone by the time of resume, the data is not. */
+	int (*suspend)(struct pvkit_device *device);
+	int (*resume)(struct pvkit_device *device);
+};
+
+int __pvkit_driver_register(struct pvkit_driver *driver, struct module *owner);
+#define pvkit_driver_register(driver) __pvkit_driver_register(driver, THIS_MODULE)
+void pvkit_driver_unregister(struct pvkit_driver *driver);
+
+/* Writes our state, if it is another one. */
+int pvkit_device_switch(struct pvkit_device *device, enum store_state state);
+
+/* Logs, writes "error" into our directory for the administrator, and switches to Closing. */
+__printf(3, 4) void pvkit_device_fail(struct pvkit_device *device, int error, const char *format, ...);
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+/* An event channel of ours, unbound for the device's back-end, behind a Linux interrupt. */
+struct pvkit_event {
+	u32 port;
+	unsigned int irq; /* for affinity, disable_irq() and the like */
+	void __iomem *doorbell;
+};
+
+/*
+ * @handler runs in hard interrupt context, once or more for each notification since it ran last.
+ * @vcpu: where it is wanted first, -1: anywhere. The port's number goes to the back-end by the store.
+ */
+int pvkit_event_open(struct pvkit_device *device, struct pvkit_event *event, irq_handler_t handler,
+		     const char *name, void *context, int vcpu);
+/* The handler is over when it returns. Harmless on an event that is all zeroes. */
+void pvkit_event_close(struct pvkit_event *event);
+
+/* From any context; ordered after all earlier stores. */
+static inline void pvkit_event_notify(const struct pvkit_event *event)
+{
+	writel(0, event->doorbell);
+}
+
+/* ---- grants ---------------------------------------------------------------------------------- */
+
+/*
+ * A reference belongs to its driver from reserve to release. Giving and taking back are a few
+ * memory accesses, in any context; reserving may sleep only with GFP_KERNEL inside, so do it when a
+ * queue is made, not for each request.
+ */
+struct pvkit_grants {
+	u32 *reference; /* a stack of free references, private to one queue; its owner locks it */
+	unsigned int free, size;
+	u16 domain; /* who may use them */
+};
+
+int pvkit_grants_open(struct pvkit_grants *grants, u16 domain, unsigned int size);
+/*
+ * All that were taken must have been put back. Harmless when all zeroes.
+ */
+void pvkit_grants_close(struct pvkit_grants *grants);
+
+/* 0: none is free (0 is never given out). */
+static inline u32 pvkit_grants_take(struct pvkit_grants *grants)
+{
+	return grants->free ? grants->reference[--grants->free] : 0;
+}
+
+/* Of a reference that is not given, or whose pvkit_grant_end() succeeded. */
+static inline void pvkit_grants_put(struct pvkit_grants *grants, u32 reference)
+{
+	grants->reference[grants->free++] = reference;
+}
+
+/* Lets @domain use the whole page @page. */
+void pvkit_grant_give(u32 reference, u16 domain, struct page *page, bool readonly);
+/* -EBUSY: the back-end still uses it; the grant stays as it was, neither it nor the page is free. */
+int pvkit_grant_end(u32 reference);
+/*
+ * Takes back a grant whose page its owner gives up: tried now, and when the back-end still uses it,
+ * again from time to time. Page (one reference to it, put_page()) and grant reference are released
+ * when it is over, and stay visible in debugfs until then. So the reference never comes back to
+ * @grants of its driver, which takes a new one instead: pvkit_grants_refill().
+ */
+void pvkit_grant_end_later(u32 reference, struct page *page);
+/* Adds one reference for each that pvkit_grant_end_later() took. -ENOSPC: the table is full. */
+int pvkit_grants_refill(struct pvkit_grants *grants, unsigned int count);
+
+/* ---- pages that both sides share for long: rings --------------------------------------------- */
+
+/* @order pages, zeroed, contiguous and granted, one reference a page. */
+struct pvkit_shared {
+	void *pages;
+	unsigned int count;
+	u32 reference[16];
+};
+
+int pvkit_shared_open(struct pvkit_shared *shared, u16 domain, unsigned int order);
+/* Pages that the back-end still holds are given back later. Harmless when all zeroes. */
+void pvkit_shared_close(struct pvkit_shared *shared);
+
+/* ---- the store ------------------------------------------------------------------------------- */
+
+/* A transaction; ->id 0 (PVKIT_STORE_NONE): each call for itself. */
+struct pvkit_store_transaction {
+	u32 id;
+};
+
+#define PVKIT_STORE_NONE ((struct pvkit_store_transaction){ 0 })
+
+int pvkit_store_begin(struct pvkit_store_transaction *transaction);
+/* -EAGAIN on a conflict: nothing was done, begin again. */
+int pvkit_store_end(struct pvkit_store_transaction transaction, bool abort);
+
+/* The value, NUL-terminated, for kfree(); or an ERR_PTR. @length may be NULL. */
+char *pvkit_store_read(struct pvkit_store_transaction transaction, const char *directory,
+		       const char *key, unsigned int *length);
+/* -ENOENT; -ERANGE: no unsigned decimal number up to @max. */
+int pvkit_store_read_number(struct pvkit_store_transaction transaction, const char *directory,
+			    const char *key, u64 max, u64 *number);
+/* The same with a default for what is absent; what is there and no number, or too large, too. */
+u64 pvkit_store_read_number_or(const char *directory, const char *key, u64 max, u64 otherwise);
+__printf(4, 5) int pvkit_store_write(struct pvkit_store_transaction transaction,
+				     const char *directory, const char *key,
+				     const char *format, ...);
+int pvkit_store_remove(struct pvkit_store_transaction transaction, const char *directory,
+		       const char *key);
+
+/*
+ * ->changed is called in the bus's worker of the device for each event below @path, and once at
+ * registration. pvkit_watch_close() returns when it is over.
+ */
+struct pvkit_watch {
+	char *path;
+	void (*changed)(struct pvkit_watch *watch, const char *path);
+	struct pvkit_device *device;
+	struct list_head link; /* the store client's */
+	u32 token;
+};
+
+int pvkit_watch_open(struct pvkit_device *device, struct pvkit_watch *watch,
+		     const char *directory, const char *key,
+		     void (*changed)(struct pvkit_watch *watch, const char *path));
+void pvkit_watch_close(struct pvkit_watch *watch);
+
+#endif

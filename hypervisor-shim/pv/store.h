@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * The store of one guest (abi/store.h): the tree, who may see what, and whoever is connected.
+ *
+ * It runs on a thread of its own, so that a vCPU never waits for it: a guest's request is bytes in
+ * its ring page and an eventfd. The functions below may be called from any thread.
+ */
+#ifndef PVKIT_HYPERVISOR_SHIM_PV_STORE_H
+#define PVKIT_HYPERVISOR_SHIM_PV_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/store.h"
+
+#define STORE_DOMAIN_BACKEND 0 /* privileged: reads and writes everything */
+
+/*
+ * Starts the thread with a tree that holds /local/domain/@guest, which the guest owns, and /tool.
+ * 0 or -errno after a line.
+ */
+int pv_store_open(unsigned int guest);
+/* Ends the thread and closes all connections. */
+void pv_store_close(void);
+
+/*
+ * The guest's connection: @page is its ring page, in memory that both sides write. @kicked becomes
+ * readable when the guest notified; writing to @kick notifies it. The descriptors stay the caller's
+ * and outlive the connection.
+ */
+int pv_store_connect_guest(struct store_ring_page *page, int kicked, int kick);
+/* The guest was reset: its watches, transactions and ring state are gone; the tree stays. */
+void pv_store_reset_guest(void);
+
+/* A connected socket (SOCK_STREAM) that speaks for @domain, or -errno. The caller owns it. */
+int pv_store_connection(unsigned int domain);
+/* Listens at @path for tools, which speak as domain 0: xenstore-ls and libxenstore. */
+int pv_store_listen(const char *path);
+
+/*
+ * The shim's own hand, as domain 0; returns when it is done. 0 or -errno; format gives the value.
+ * @owner owns a node that is new, @reader may read it (and what is later made below it); give the
+ * same number twice where nobody else should.
+ */
+int pv_store_write(unsigned int owner, unsigned int reader, const char *path, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+/* The value, NUL-terminated, cut to @size; its length or -errno. */
+int pv_store_read(const char *path, char *value, unsigned int size);
+int pv_store_remove(const char *path);
+
+#endif
