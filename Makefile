@@ -5,6 +5,7 @@
 # make demo       the main job: a stock guest on pvkit, end to end
 # make check      all tests; make check-all: their long forms too
 # make bench      measurements (QUICK=1: two minutes)
+# make modules    guest modules: KERNEL_RELEASE=6.1, 6.12 or an installed kernel; KERNEL_BUILD=FOLDER
 # make install    PREFIX=/usr/local DESTDIR= ; make uninstall
 #
 # SANITIZE=address,undefined or SANITIZE=thread builds the same into build/address,undefined and so on.
@@ -129,6 +130,7 @@ uninstall:
 clean:
 	rm -rf build
 
+include guest-kernel-module/modules.mk
 include tests/tests.mk
 include bench/bench.mk
 
