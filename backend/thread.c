@@ -30,18 +30,32 @@ int backend_thread_create(pthread_t *thread, void *(*run)(void *context), void *
 	return error;
 }
 
-void backend_thread_join(pthread_t thread)
+static struct timespec patience(void)
 {
 	struct timespec until;
 
-	for (;;) {
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += INTERRUPT_AFTER_NS;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
-		if (!pthread_timedjoin_np(thread, NULL, &until))
-			return;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += INTERRUPT_AFTER_NS;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	return until;
+}
+
+void backend_thread_wait(pthread_t thread, pthread_cond_t *done, pthread_mutex_t *lock)
+{
+	const struct timespec until = patience();
+
+	if (pthread_cond_timedwait(done, lock, &until))
+		pthread_kill(thread, INTERRUPT_SIGNAL);
+}
+
+void backend_thread_join(pthread_t thread)
+{
+	struct timespec until = patience();
+
+	while (pthread_timedjoin_np(thread, NULL, &until)) {
 		/* Again and again: one that came before the call began was without effect. */
 		pthread_kill(thread, INTERRUPT_SIGNAL);
+		until = patience();
 	}
 }

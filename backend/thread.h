@@ -15,6 +15,12 @@
 /* 0 or an errno, as pthread_create(). */
 int backend_thread_create(pthread_t *thread, void *(*run)(void *context), void *context);
 
+/*
+ * Waits on @done, with @lock held, for a thread that was told to do something; returns now and then
+ * without it, for the caller to look and wait again. System calls of the thread that wait see EINTR.
+ */
+void backend_thread_wait(pthread_t thread, pthread_cond_t *done, pthread_mutex_t *lock);
+
 /* Waits for the end of a thread that was told to end; system calls of it that wait see EINTR. */
 void backend_thread_join(pthread_t thread);
 

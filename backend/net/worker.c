@@ -15,12 +15,12 @@
  * (backend/poll.h); the link is looked at meanwhile.
  *
  * The control thread never touches a running ring: it has the worker do what must be done, between
- * two bursts (net_worker_do()). The mutex there is not on the data path; a burst sees one flag.
+ * two bursts (net_worker_do()). The mutex there is not on the data path; a burst sees one flag. A
+ * worker that a peer holds in a system call is freed for it (backend/thread.h).
  */
 #include <errno.h>
 #include <immintrin.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "backend/net/worker.h"
+#include "backend/thread.h"
 #include "common/log.h"
 #include "common/stats.h"
 
@@ -53,7 +54,7 @@ static void take_call(struct net_worker *worker)
 	pthread_mutex_lock(&worker->lock);
 	atomic_store_explicit(&worker->called, false, memory_order_relaxed);
 	if (read(worker->wake, &count, sizeof(count)) < 0)
-		count = 0; /* the flag was seen before the eventfd was written */
+		count = 0; /* it could not be written, and the flag was seen all the same */
 	if (worker->call)
 		worker->call(worker, worker->argument);
 	worker->call = NULL;
@@ -72,7 +73,7 @@ void net_worker_do(struct net_worker *worker, net_worker_call call, void *argume
 	if (write(worker->wake, &one, sizeof(one)) < 0)
 		log_errno("worker %u: cannot wake it", worker->index);
 	while (worker->call)
-		pthread_cond_wait(&worker->done, &worker->lock);
+		backend_thread_wait(worker->thread, &worker->done, &worker->lock);
 	pthread_mutex_unlock(&worker->lock);
 }
 
@@ -238,7 +239,6 @@ static void call_quit(struct net_worker *worker, void *argument)
 int net_worker_open(struct net_worker *worker, int64_t poll_us)
 {
 	char name[16];
-	sigset_t all, before;
 	int error;
 
 	poll_init(&worker->poll, poll_us);
@@ -247,12 +247,7 @@ int net_worker_open(struct net_worker *worker, int64_t poll_us)
 		return -errno;
 	pthread_mutex_init(&worker->lock, NULL);
 	pthread_cond_init(&worker->done, NULL);
-
-	/* Signals are the control thread's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&worker->thread, NULL, worker_main, worker);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	error = backend_thread_create(&worker->thread, worker_main, worker);
 	if (error)
 		return -error;
 	worker->running = true;

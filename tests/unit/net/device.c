@@ -419,6 +419,33 @@ static void test_flood_of_kicks(void **state)
 	expect_calm(fx);
 }
 
+/* A front-end that fills its call and makes it block holds its own pair, not whoever stops that. */
+static void test_stop_ends_a_blocked_interrupt(void **state)
+{
+	const uint64_t most = UINT64_MAX - 1;
+	struct fixture *fx = *state;
+	struct frame_header header;
+	int i;
+
+	set_features(fx, 0);
+	fx->tx = start(fx, 1);
+	assert_int_equal(write(fx->tx->queue.call, &most, sizeof(most)), sizeof(most));
+	assert_int_equal(fcntl(fx->tx->queue.call, F_SETFL, 0), 0);
+	for (i = 0; i < 10; i++) {
+		lend_frame(fx, 100, fx);
+		sleep_ms(1);
+	}
+	alarm(20); /* in place of a wait for ever */
+	stop(fx, &fx->tx);
+	alarm(0);
+	/* The pair is as good as before for whoever comes next. */
+	while (test_link_get(fx->link, &header, fx->got, sizeof(fx->got)) >= 0)
+		;
+	fx->tx = start(fx, 1);
+	lend_frame(fx, 60, fx);
+	assert_true(readable(fx->link->outside, 2000));
+}
+
 /* ---- pairs -------------------------------------------------------------------------------------- */
 
 static void test_started_pairs_are_in_use(void **state)
@@ -735,6 +762,7 @@ int main(void)
 		TEST(test_busy_link),
 		TEST(test_stop_and_start_under_traffic),
 		TEST(test_flood_of_kicks),
+		TEST(test_stop_ends_a_blocked_interrupt),
 		TEST(test_started_pairs_are_in_use),
 		TEST(test_no_more_queues_than_there_are),
 		TEST(test_control_queue_says_the_pairs),
