@@ -24,6 +24,8 @@ int backend_thread_create(pthread_t *thread, void *(*run)(void *context), void *
 	sigaction(INTERRUPT_SIGNAL, &action, NULL);
 	sigfillset(&mask);
 	sigdelset(&mask, INTERRUPT_SIGNAL);
+	/* A fault whose signal is blocked kills the process, handler or not: see memory_guard.h. */
+	sigdelset(&mask, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &mask, &before);
 	error = pthread_create(thread, NULL, run, context);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

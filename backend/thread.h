@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
  * Threads of the data path: no signal reaches them, those are the control thread's, but for one that
- * ends a system call in which a peer holds them.
+ * ends a system call in which a peer holds them, and for what a fault of their own raises.
  *
  * A descriptor for interrupts is the peer's: it can fill it, and make it block, so that our write
  * waits for as long as it likes. That costs the peer its queue, and must not cost us the thread that

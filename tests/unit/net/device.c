@@ -7,10 +7,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "backend/control.h"
 #include "backend/net/virtio_net.h"
+#include "backend/transport/memory_guard.h"
 #include "fixture.h"
 
 #define BIT(n)  (1ULL << (n))
@@ -446,6 +448,43 @@ static void test_stop_ends_a_blocked_interrupt(void **state)
 	assert_true(readable(fx->link->outside, 2000));
 }
 
+/* The front-end shrinks the guest's memory under the worker, that of a frame or that of the ring too. */
+static void test_memory_shrinks(void **state)
+{
+	struct fixture *fx = *state;
+	int gone = eventfd(0, EFD_NONBLOCK), round;
+	void *ram;
+
+	set_features(fx, 0);
+	for (round = 0; round < 2; round++) {
+		const off_t rest = round ? 0 : 1 << 20;
+		int fd = memfd_create("guest", MFD_CLOEXEC);
+
+		fx->tx = guest_open(fx->net->features, 1);
+		assert_int_equal(ftruncate(fd, GUEST_BYTES), 0);
+		ram = mmap(fx->tx->ram, GUEST_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			   fd, 0);
+		assert_ptr_equal(ram, fx->tx->ram);
+		assert_int_equal(memory_guard_add(ram, GUEST_BYTES, 4096, gone), 0);
+		fx->tx->next = GUEST_BASE + (2 << 20);
+		lend_frame(fx, 100, fx);
+		assert_int_equal(ftruncate(fd, rest), 0);
+		assert_int_equal(ops(fx)->queue_start(&fx->net->device, &fx->tx->queue), 0);
+		assert_true(readable(gone, 10000));
+		ops(fx)->queue_stop(&fx->net->device, &fx->tx->queue);
+		memory_guard_remove(ram);
+		/* For free(): memory of its own again. */
+		ram = mmap(ram, GUEST_BYTES, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		assert_ptr_equal(ram, fx->tx->ram);
+		guest_close(fx->tx);
+		fx->tx = NULL;
+		close(fd);
+		assert_int_equal(read(gone, fx->got, 8), 8);
+	}
+	close(gone);
+}
+
 /* ---- pairs -------------------------------------------------------------------------------------- */
 
 static void test_started_pairs_are_in_use(void **state)
@@ -763,6 +802,7 @@ int main(void)
 		TEST(test_stop_and_start_under_traffic),
 		TEST(test_flood_of_kicks),
 		TEST(test_stop_ends_a_blocked_interrupt),
+		TEST(test_memory_shrinks),
 		TEST(test_started_pairs_are_in_use),
 		TEST(test_no_more_queues_than_there_are),
 		TEST(test_control_queue_says_the_pairs),
