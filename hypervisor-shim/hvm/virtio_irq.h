@@ -17,9 +17,9 @@
 #include <stdint.h>
 
 #include "hypervisor-shim/hvm/events.h"
-#include "hypervisor-shim/hvm/msix.h"
+#include "hypervisor-shim/msix.h"
 
-#define VIRTIO_IRQ_QUEUES_MAX (MSIX_VECTORS_MAX - 1) /* one vector is for the configuration */
+#define VIRTIO_IRQ_QUEUES_MAX (MSIX_BAR_VECTORS_MAX - 1) /* one vector is for the configuration */
 
 struct virtio_irq;
 

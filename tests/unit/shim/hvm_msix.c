@@ -11,7 +11,7 @@
 
 #include <linux/pci_regs.h>
 
-#include "hypervisor-shim/hvm/msix.h"
+#include "hypervisor-shim/msix.h"
 #include "hypervisor-shim/pci.h"
 #include "tests/unit/shim/hvm_fake.h"
 

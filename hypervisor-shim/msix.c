@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-#include "hypervisor-shim/hvm/msix.h"
+#include "hypervisor-shim/msix.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -101,27 +101,40 @@ static int set_route(struct msix *msix, struct msix_vector *vector)
 
 static void detach_vector(struct msix *msix, uint16_t index)
 {
-	unsigned int i;
+	struct msix_source *source;
 
-	for (i = 0; i < msix->sources_count; i++)
-		if (msix->sources[i]->vector == index)
-			detach(msix, msix->sources[i]);
+	for (source = msix->vector[index].sources; source; source = source->next)
+		detach(msix, source);
+}
+
+/* From its vector, so that it has none. */
+static void unlink_source(struct msix *msix, struct msix_source *source)
+{
+	struct msix_source **link;
+
+	detach(msix, source);
+	if (source->vector == MSIX_NO_VECTOR)
+		return;
+	for (link = &msix->vector[source->vector].sources; *link != source;)
+		link = &(*link)->next;
+	*link = source->next;
+	source->vector = MSIX_NO_VECTOR;
 }
 
 /* Brings KVM to the state that the table and the capability ask for. */
 static void update_vector(struct msix *msix, uint16_t index)
 {
 	struct msix_vector *vector = &msix->vector[index];
+	struct msix_source *source;
 	bool send = false;
-	unsigned int i;
 
 	vector->open = should_be_open(msix, vector);
 	if (!vector->open || set_route(msix, vector) < 0) {
 		detach_vector(msix, index);
 		return;
 	}
-	for (i = 0; i < msix->sources_count; i++)
-		if (msix->sources[i]->vector == index && attach(msix, msix->sources[i]))
+	for (source = vector->sources; source; source = source->next)
+		if (attach(msix, source))
 			send = true;
 	if (vector->latched || send)
 		send_message(msix, vector);
@@ -134,8 +147,7 @@ uint16_t msix_assign(struct msix *msix, struct msix_source *source, uint16_t ind
 
 	if (source->vector == index)
 		return index;
-	detach(msix, source);
-	source->vector = MSIX_NO_VECTOR;
+	unlink_source(msix, source);
 	if (index >= msix->vectors)
 		return MSIX_NO_VECTOR;
 	vector = &msix->vector[index];
@@ -147,6 +159,8 @@ uint16_t msix_assign(struct msix *msix, struct msix_source *source, uint16_t ind
 		return MSIX_NO_VECTOR;
 	}
 	source->vector = index;
+	source->next = vector->sources;
+	vector->sources = source;
 	update_vector(msix, index);
 	return index;
 }
@@ -163,16 +177,13 @@ void msix_signal(struct msix *msix, uint16_t index)
 
 static bool is_pending(const struct msix *msix, uint16_t index)
 {
-	unsigned int i;
+	const struct msix_source *source;
 
 	if (msix->vector[index].latched)
 		return true;
-	for (i = 0; i < msix->sources_count; i++) {
-		const struct msix_source *source = msix->sources[i];
-
-		if (source->vector == index && !source->attached && is_signalled(source->fd))
+	for (source = msix->vector[index].sources; source; source = source->next)
+		if (!source->attached && is_signalled(source->fd))
 			return true;
-	}
 	return false;
 }
 
@@ -187,11 +198,18 @@ static uint64_t pending_bits(const struct msix *msix, unsigned int first)
 	return bits;
 }
 
+/* Of an offset in the BAR; one below the table wraps to one that is far behind it. */
+static uint64_t in_table(const struct msix *msix, uint64_t offset)
+{
+	return offset - msix->table_offset;
+}
+
 /* The four dwords of a table entry; NULL outside the table. */
 static uint32_t *table_dword(struct msix *msix, uint64_t offset)
 {
 	struct msix_vector *vector;
 
+	offset = in_table(msix, offset);
 	if (offset >= (uint64_t)msix->vectors * PCI_MSIX_ENTRY_SIZE)
 		return NULL;
 	vector = &msix->vector[offset / PCI_MSIX_ENTRY_SIZE];
@@ -214,9 +232,9 @@ static uint32_t read_dword(struct msix *msix, uint64_t offset)
 
 	if (dword)
 		return *dword;
-	if (offset < MSIX_PBA_OFFSET || offset >= MSIX_PBA_OFFSET + MSIX_VECTORS_MAX / 8)
+	if (offset < msix->pba_offset || offset >= msix->pba_offset + MSIX_VECTORS_MAX / 8)
 		return 0;
-	bits = pending_bits(msix, (offset - MSIX_PBA_OFFSET) / 8 * 64);
+	bits = pending_bits(msix, (offset - msix->pba_offset) / 8 * 64);
 	return offset & 4 ? bits >> 32 : bits;
 }
 
@@ -226,6 +244,7 @@ static void write_dword(struct msix *msix, uint64_t offset, uint32_t value)
 
 	if (!dword)
 		return; /* the pending bits are read-only, the rest is nothing */
+	offset = in_table(msix, offset);
 	switch (offset % PCI_MSIX_ENTRY_SIZE) {
 	case PCI_MSIX_ENTRY_LOWER_ADDR:
 		value &= ~3U;
@@ -283,10 +302,9 @@ void msix_reset(struct msix *msix)
 {
 	unsigned int i;
 
-	for (i = 0; i < msix->sources_count; i++) {
-		detach(msix, msix->sources[i]);
-		msix->sources[i]->vector = MSIX_NO_VECTOR;
-	}
+	for (i = 0; i < msix->vectors; i++)
+		while (msix->vector[i].sources)
+			unlink_source(msix, msix->vector[i].sources);
 	msix->enabled = false;
 	msix->function_masked = false;
 	msix->pci->config[msix->capability + PCI_MSIX_FLAGS + 1] &=
@@ -305,28 +323,35 @@ void msix_add_source(struct msix *msix, struct msix_source *source, int fd)
 	source->fd = fd;
 	source->vector = MSIX_NO_VECTOR;
 	source->attached = false;
-	msix->sources[msix->sources_count++] = source;
 }
 
-void msix_init(struct msix *msix, struct pci_device *pci, int bar, uint16_t vectors)
+void msix_init_at(struct msix *msix, struct pci_device *pci, int bar, uint32_t table_offset,
+		  uint32_t pba_offset, uint16_t vectors)
 {
+	uint32_t table = table_offset | (uint32_t)bar, pba = pba_offset | (uint32_t)bar;
 	uint16_t i;
 
 	memset(msix, 0, sizeof(*msix));
 	msix->pci = pci;
 	msix->vectors = vectors;
+	msix->table_offset = table_offset;
+	msix->pba_offset = pba_offset;
 	for (i = 0; i < MSIX_VECTORS_MAX; i++)
 		msix->vector[i].gsi = -1;
-	pci_declare_bar(pci, bar, MSIX_BAR_SIZE, false, false);
 	msix->capability = pci_add_capability(pci, PCI_CAP_ID_MSIX, PCI_CAP_MSIX_SIZEOF);
 	pci->config[msix->capability + PCI_MSIX_FLAGS] = vectors - 1;
 	pci->config[msix->capability + PCI_MSIX_FLAGS + 1] = (vectors - 1) >> 8;
 	pci->writable[msix->capability + PCI_MSIX_FLAGS + 1] =
 		(PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL) >> 8;
-	pci->config[msix->capability + PCI_MSIX_TABLE] = bar;
-	pci->config[msix->capability + PCI_MSIX_PBA] = (MSIX_PBA_OFFSET & 0xff) | bar;
-	pci->config[msix->capability + PCI_MSIX_PBA + 1] = MSIX_PBA_OFFSET >> 8;
+	memcpy(pci->config + msix->capability + PCI_MSIX_TABLE, &table, sizeof(table));
+	memcpy(pci->config + msix->capability + PCI_MSIX_PBA, &pba, sizeof(pba));
 	msix_reset(msix);
+}
+
+void msix_init(struct msix *msix, struct pci_device *pci, int bar, uint16_t vectors)
+{
+	pci_declare_bar(pci, bar, MSIX_BAR_SIZE, false, false);
+	msix_init_at(msix, pci, bar, 0, MSIX_PBA_OFFSET, vectors);
 }
 
 void msix_close(struct msix *msix)
