@@ -3,10 +3,14 @@
  * A command is copied whole into private memory, then checked against its length, then carried out;
  * its answer is one byte. A command that is malformed or not negotiated is answered with an error; a
  * chain without room for the answer breaks the queue, for its driver would wait for ever.
+ *
+ * The control thread never writes to a descriptor of the front-end's, which can make it block. What
+ * is to be said of a batch a worker says, which is freed when that takes long (backend/thread.h).
  */
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "backend/control.h"
@@ -167,8 +171,19 @@ uint8_t net_control_command(struct net_control *control, const uint8_t *command,
 
 /* ---- the ring ----------------------------------------------------------------------------------- */
 
-static void broken(struct net_control *control)
+struct batch {
+	struct net_control *control;
+	unsigned int commands;
+};
+
+static void call_finish(struct net_worker *worker, void *argument)
 {
+	const struct batch *batch = argument;
+	struct net_control *control = batch->control;
+
+	net_publish(control->queue, control->stats, batch->commands);
+	if (!control->queue->ring.broken)
+		return;
 	stats_add(&control->stats->broken, 1);
 	backend_queue_broken(control->queue, control->net->device.name);
 }
@@ -195,44 +210,55 @@ static bool serve_chain(struct net_control *control, const struct virtqueue_chai
 	return true;
 }
 
-/* Answers whether there may be more. */
-static bool serve_some(struct net_control *control)
+/* Answers how many commands that were: when COMMANDS_AT_ONCE, there may be more. */
+static unsigned int serve_some(struct net_control *control)
 {
 	static struct ring_iovec pieces[VIRTQUEUE_SIZE_MAX];
 	struct virtqueue_device *ring = &control->queue->ring;
 	struct virtqueue_chain chain = {.iov = pieces, .iov_max = VIRTQUEUE_SIZE_MAX};
-	enum virtqueue_result result = VIRTQUEUE_FOUND;
-	unsigned int done;
+	struct batch batch = {control, 0};
 
-	for (done = 0; done < COMMANDS_AT_ONCE; done++) {
-		result = virtqueue_pop(ring, &chain);
-		if (result != VIRTQUEUE_FOUND)
-			break;
+	while (batch.commands < COMMANDS_AT_ONCE &&
+	       virtqueue_pop(ring, &chain) == VIRTQUEUE_FOUND) {
 		if (!serve_chain(control, &chain)) {
 			ring->broken = VIRTQUEUE_FAULT_NO_ANSWER;
-			result = VIRTQUEUE_BROKEN;
 			break;
 		}
 		virtqueue_push(ring, chain.id, chain.slots, 1);
+		batch.commands++;
 	}
-	net_publish(control->queue, control->stats, done);
-	if (result == VIRTQUEUE_BROKEN)
-		broken(control);
-	return result == VIRTQUEUE_FOUND;
+	if (batch.commands || ring->broken)
+		net_worker_do(control->net->worker[0], call_finish, &batch);
+	return batch.commands;
+}
+
+static void look_again(struct net_control *control)
+{
+	/* At the next turn of the loop; 0 would be never. */
+	const struct itimerspec now = {.it_value.tv_nsec = 1};
+
+	timerfd_settime(control->timer, 0, &now, NULL);
 }
 
 void net_control_serve(struct net_control *control)
 {
-	const uint64_t one = 1;
+	struct virtqueue_device *ring = &control->queue->ring;
+	unsigned int done;
 
-	if (control->queue->ring.broken)
+	if (ring->broken)
 		return;
-	if (!serve_some(control) &&
-	    (control->queue->ring.broken || !virtqueue_kicks_enable(&control->queue->ring)))
-		return;
-	/* More to do: at the next turn of the loop. */
-	if (write(control->queue->kick, &one, sizeof(one)) < 0)
-		return; /* it is full, and so as good as signalled */
+	done = serve_some(control);
+	if (!ring->broken && (done == COMMANDS_AT_ONCE || virtqueue_kicks_enable(ring)))
+		look_again(control);
+}
+
+static void on_timer(void *context, uint32_t events)
+{
+	struct net_control *control = context;
+	uint64_t count;
+
+	if (read(control->timer, &count, sizeof(count)) == sizeof(count))
+		net_control_serve(control);
 }
 
 static void on_kick(void *context, uint32_t events)
@@ -250,6 +276,7 @@ void net_control_reset(struct net_control *control)
 		.net = control->net,
 		.stats = control->stats,
 		.queue = control->queue,
+		.timer = control->timer,
 		.promiscuous = true,
 	};
 
@@ -263,13 +290,18 @@ int net_control_start(struct net_control *control, struct backend_queue *queue)
 	/* Nobody looks at this ring but when told to. */
 	if (queue->kick < 0)
 		return -EINVAL;
+	control->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (control->timer < 0)
+		return -errno;
 	control->queue = queue;
-	error = control_watch(queue->kick, EPOLLIN, on_kick, control);
+	stats_add(&control->stats->active, 1);
+	error = control_watch(control->timer, EPOLLIN, on_timer, control);
+	if (!error)
+		error = control_watch(queue->kick, EPOLLIN, on_kick, control);
 	if (error) {
-		control->queue = NULL;
+		net_control_stop(control);
 		return error;
 	}
-	stats_add(&control->stats->active, 1);
 	net_control_serve(control);
 	return 0;
 }
@@ -277,6 +309,8 @@ int net_control_start(struct net_control *control, struct backend_queue *queue)
 void net_control_stop(struct net_control *control)
 {
 	control_unwatch(control->queue->kick);
+	control_unwatch(control->timer);
+	close(control->timer);
 	control->queue = NULL;
 	stats_add(&control->stats->active, -1);
 }

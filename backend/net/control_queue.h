@@ -20,6 +20,7 @@ struct net_control {
 	struct net_device *net;
 	struct stats_queue *stats;
 	struct backend_queue *queue; /* NULL: stopped */
+	int timer; /* timerfd, while not stopped: to look at the ring again of our own accord */
 
 	/* The receive filter, as the guest set it. */
 	bool promiscuous, all_multicast, all_unicast;

@@ -49,14 +49,21 @@ static uint64_t clock_ns(clockid_t clock)
 
 static void take_call(struct net_worker *worker)
 {
+	net_worker_call call;
 	uint64_t count;
 
 	pthread_mutex_lock(&worker->lock);
 	atomic_store_explicit(&worker->called, false, memory_order_relaxed);
 	if (read(worker->wake, &count, sizeof(count)) < 0)
 		count = 0; /* it could not be written, and the flag was seen all the same */
-	if (worker->call)
-		worker->call(worker, worker->argument);
+	call = worker->call;
+	pthread_mutex_unlock(&worker->lock);
+
+	/* Without the lock: whoever waits must come to look, in case a peer holds us in this. */
+	if (call)
+		call(worker, worker->argument);
+
+	pthread_mutex_lock(&worker->lock);
 	worker->call = NULL;
 	pthread_cond_signal(&worker->done);
 	pthread_mutex_unlock(&worker->lock);

@@ -777,14 +777,42 @@ static void test_many_commands(void **state)
 	for (i = 0; guest_reap(fx->control, fx, NULL); i++)
 		;
 	assert_int_equal(i, 64);
-	assert_true(backend_queue_take_kick(&fx->control->queue));
-	net_control_serve(&fx->net->control);
+	assert_true(readable(fx->net->control.timer, 1000));
+	assert_int_equal(read(fx->control->queue.call, fx->got, 8), 8);
+	virtqueue_interrupts_enable(&fx->control->driver);
+	run_until_called(fx->control);
 	for (; guest_reap(fx->control, fx, NULL); i++)
 		;
 	assert_int_equal(i, 100);
-	assert_false(backend_queue_take_kick(&fx->control->queue));
+	assert_false(readable(fx->net->control.timer, 0));
 	assert_int_equal(
 		stats_read(&stats_queue(fx->stats, 2 * PAIRS)->requests[STATS_NET_CONTROL]), 100);
+}
+
+/* As of a pair; here the control thread itself is at stake. */
+static void test_commands_whose_interrupt_blocks(void **state)
+{
+	const uint64_t most = UINT64_MAX - 1;
+	struct fixture *fx = *state;
+	struct virtqueue_buffer buffers[2];
+	int i;
+
+	set_features(fx, CONTROL_ALL);
+	fx->control = start(fx, 2);
+	assert_int_equal(write(fx->control->queue.call, &most, sizeof(most)), sizeof(most));
+	assert_int_equal(write(fx->control->queue.error, &most, sizeof(most)), sizeof(most));
+	assert_int_equal(fcntl(fx->control->queue.call, F_SETFL, 0), 0);
+	assert_int_equal(fcntl(fx->control->queue.error, F_SETFL, 0), 0);
+	buffers[0] = guest_buffer(fx->control, "\x63\x63", 2);
+	buffers[1] = guest_buffer(fx->control, NULL, 1);
+	alarm(20); /* in place of a wait for ever */
+	for (i = 0; i < 2; i++) {
+		guest_lend(fx->control, buffers, 2 - i, 1 - i, fx); /* then without an answer */
+		net_control_serve(&fx->net->control);
+		assert_int_equal(guest_reap(fx->control, fx, NULL), !i);
+	}
+	alarm(0);
+	assert_true(fx->control->queue.ring.broken);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -812,6 +840,7 @@ int main(void)
 		TEST(test_malformed_commands),
 		TEST(test_control_ring),
 		TEST(test_many_commands),
+		TEST(test_commands_whose_interrupt_blocks),
 	};
 
 	log_open("device", false);
