@@ -6,6 +6,9 @@
  *
  * The control thread never writes to a descriptor of the front-end's, which can make it block. What
  * is to be said of a batch a worker says, which is freed when that takes long (backend/thread.h).
+ *
+ * A driver that kicks without end and without commands is listened to at intervals only
+ * (backend/poll.h): the thread has other things to do, and the CPU too.
  */
 #include <errno.h>
 #include <string.h>
@@ -17,6 +20,7 @@
 #include "backend/link/scatter.h"
 #include "backend/net/publish.h"
 #include "backend/net/virtio_net.h"
+#include "backend/poll.h"
 #include "common/log.h"
 
 /* The longest command is the MAC table; one that does not fit is refused. */
@@ -232,12 +236,15 @@ static unsigned int serve_some(struct net_control *control)
 	return batch.commands;
 }
 
-static void look_again(struct net_control *control)
-{
-	/* At the next turn of the loop; 0 would be never. */
-	const struct itimerspec now = {.it_value.tv_nsec = 1};
+static void on_kick(void *context, uint32_t events);
 
-	timerfd_settime(control->timer, 0, &now, NULL);
+/* At the next turn of the loop, or later. */
+static void look_again(struct net_control *control, unsigned int us)
+{
+	/* 0 would be never. */
+	const struct itimerspec when = {.it_value.tv_nsec = us * 1000L + 1};
+
+	timerfd_settime(control->timer, 0, &when, NULL);
 }
 
 void net_control_serve(struct net_control *control)
@@ -248,8 +255,10 @@ void net_control_serve(struct net_control *control)
 	if (ring->broken)
 		return;
 	done = serve_some(control);
+	if (done)
+		control->idle_kicks = 0;
 	if (!ring->broken && (done == COMMANDS_AT_ONCE || virtqueue_kicks_enable(ring)))
-		look_again(control);
+		look_again(control, 0);
 }
 
 static void on_timer(void *context, uint32_t events)
@@ -257,17 +266,32 @@ static void on_timer(void *context, uint32_t events)
 	struct net_control *control = context;
 	uint64_t count;
 
-	if (read(control->timer, &count, sizeof(count)) == sizeof(count))
-		net_control_serve(control);
+	if (read(control->timer, &count, sizeof(count)) < 0)
+		return;
+	if (control->resting && control_watch(control->queue->kick, EPOLLIN, on_kick, control)) {
+		look_again(control, POLL_REST_MAX_US);
+		return;
+	}
+	control->resting = false;
+	net_control_serve(control);
 }
 
 static void on_kick(void *context, uint32_t events)
 {
 	struct net_control *control = context;
+	unsigned int us;
 
+	/* What cannot be taken, a pipe that was closed, is a kick for ever. */
 	if (backend_queue_take_kick(control->queue))
 		stats_add(&control->stats->kicks, 1);
+	control->idle_kicks++;
 	net_control_serve(control);
+	us = poll_rest_us(control->idle_kicks);
+	if (!us)
+		return;
+	control_unwatch(control->queue->kick);
+	control->resting = true;
+	look_again(control, us);
 }
 
 void net_control_reset(struct net_control *control)
@@ -277,6 +301,7 @@ void net_control_reset(struct net_control *control)
 		.stats = control->stats,
 		.queue = control->queue,
 		.timer = control->timer,
+		.resting = control->resting,
 		.promiscuous = true,
 	};
 
@@ -294,6 +319,8 @@ int net_control_start(struct net_control *control, struct backend_queue *queue)
 	if (control->timer < 0)
 		return -errno;
 	control->queue = queue;
+	control->idle_kicks = 0;
+	control->resting = false;
 	stats_add(&control->stats->active, 1);
 	error = control_watch(control->timer, EPOLLIN, on_timer, control);
 	if (!error)

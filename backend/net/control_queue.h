@@ -21,6 +21,8 @@ struct net_control {
 	struct stats_queue *stats;
 	struct backend_queue *queue; /* NULL: stopped */
 	int timer; /* timerfd, while not stopped: to look at the ring again of our own accord */
+	unsigned int idle_kicks; /* in a row, that brought no command */
+	bool resting; /* from them: until ->timer, the kick is not watched */
 
 	/* The receive filter, as the guest set it. */
 	bool promiscuous, all_multicast, all_unicast;

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/timerfd.h>
 #include <time.h>
 
 #include "backend/control.h"
@@ -789,6 +790,44 @@ static void test_many_commands(void **state)
 		stats_read(&stats_queue(fx->stats, 2 * PAIRS)->requests[STATS_NET_CONTROL]), 100);
 }
 
+struct later {
+	struct fixture *fx;
+	int timer;
+	unsigned int idle_kicks;
+};
+
+static void lend_command(void *context, uint32_t events)
+{
+	struct later *later = context;
+	struct guest *guest = later->fx->control;
+	struct virtqueue_buffer buffers[2] = {guest_buffer(guest, "\x63\x63", 2),
+					      guest_buffer(guest, NULL, 1)};
+
+	control_unwatch(later->timer);
+	later->idle_kicks = later->fx->net->control.idle_kicks;
+	guest_lend(guest, buffers, 2, 1, later->fx);
+}
+
+/* A descriptor that is readable for ever costs little, and holds no command up for long. */
+static void test_flood_of_kicks_for_commands(void **state)
+{
+	const struct itimerspec soon = {.it_value.tv_nsec = 300000000};
+	struct fixture *fx = *state;
+	struct later later = {fx, timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK), 0};
+
+	set_features(fx, CONTROL_ALL);
+	fx->control = guest_open(fx->net->features, 2);
+	close(fx->control->queue.kick);
+	fx->control->queue.kick = eventfd(INT32_MAX, EFD_SEMAPHORE | EFD_NONBLOCK);
+	assert_int_equal(ops(fx)->queue_start(&fx->net->device, &fx->control->queue), 0);
+	assert_int_equal(timerfd_settime(later.timer, 0, &soon, NULL), 0);
+	assert_int_equal(control_watch(later.timer, EPOLLIN, lend_command, &later), 0);
+	run_until_called(fx->control);
+	close(later.timer);
+	assert_in_range(later.idle_kicks, POLL_IDLE_SLEEPS_MAX, 1000);
+	assert_true(guest_reap(fx->control, fx, NULL));
+}
+
 /* As of a pair; here the control thread itself is at stake. */
 static void test_commands_whose_interrupt_blocks(void **state)
 {
@@ -840,6 +879,7 @@ int main(void)
 		TEST(test_malformed_commands),
 		TEST(test_control_ring),
 		TEST(test_many_commands),
+		TEST(test_flood_of_kicks_for_commands),
 		TEST(test_commands_whose_interrupt_blocks),
 	};
 
