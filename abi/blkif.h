@@ -135,7 +135,7 @@ ABI_ASSERT(offsetof(struct blkif_indirect_req, page_grant) == 28);
 
 struct blkif_rsp {
 	uint64_t id;
-	uint8_t operation; /* of the request: of an indirect one, BLKIF_INDIRECT */
+	uint8_t operation; /* of the request: of an indirect one, its ->indirect_operation */
 	uint8_t padding;
 	int16_t status; /* enum blkif_status */
 	uint32_t padding1;
