@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -29,15 +30,30 @@ static struct {
 	int fd;
 } machine = {.fd = -1};
 
-void machine_request(enum machine_event event)
+/* A reset takes a while, and forgets what was asked for before: not that the user wants an end. */
+static bool is_kept_over_reset(enum machine_event event)
 {
-	enum machine_event running = MACHINE_RUNNING;
+	return event == MACHINE_QUIT || event == MACHINE_SIGNAL;
+}
+
+static void wake_main_thread(void)
+{
 	uint64_t one = 1;
 
-	if (!atomic_compare_exchange_strong(&machine.event, &running, event))
-		return;
-	/* Cannot fail: nobody else adds to the counter. */
+	/* Cannot fail: the counter is far from full. */
 	(void)!write(machine.fd, &one, sizeof(one));
+}
+
+void machine_request(enum machine_event event)
+{
+	enum machine_event before = atomic_load(&machine.event);
+
+	do {
+		if (before != MACHINE_RUNNING &&
+		    !(before == MACHINE_RESET && is_kept_over_reset(event)))
+			return;
+	} while (!atomic_compare_exchange_weak(&machine.event, &before, event));
+	wake_main_thread();
 }
 
 enum machine_event machine_requested(void)
@@ -52,10 +68,14 @@ int machine_request_fd(void)
 
 static void forget_request(void)
 {
+	enum machine_event event = machine_requested();
 	uint64_t count;
 
 	(void)!read(machine.fd, &count, sizeof(count));
-	atomic_store(&machine.event, MACHINE_RUNNING);
+	/* The exchange fails where an end came since the line above. */
+	if (is_kept_over_reset(event) ||
+	    !atomic_compare_exchange_strong(&machine.event, &event, MACHINE_RUNNING))
+		wake_main_thread();
 }
 
 static int open_requests(void)

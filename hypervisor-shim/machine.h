@@ -32,7 +32,10 @@ void machine_stop(void);
 /* Closes the PCI devices too. */
 void machine_close(void);
 
-/* From any thread. The first event wins; vCPUs stop soon after, also the one that called. */
+/*
+ * From any thread. The first event wins, but a reset gives way to the user's end (QUIT, SIGNAL), also
+ * while it is under way. vCPUs stop soon after, also the one that called.
+ */
 void machine_request(enum machine_event event);
 /* What was asked for; MACHINE_RUNNING: nothing yet. */
 enum machine_event machine_requested(void);

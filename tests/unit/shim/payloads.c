@@ -378,6 +378,29 @@ static void resets_begin_anew(void **state)
 	assert_string_equal(payload_end(), "****");
 }
 
+PAYLOAD(reset_at_once, 32,
+	"	out_byte 0xcf9, 6\n"
+	"	hlt\n");
+
+/* A guest that resets itself again and again can be ended in the midst of it. */
+static void an_end_outlives_a_reset(void **state)
+{
+	static const enum machine_event ends[] = {MACHINE_QUIT, MACHINE_SIGNAL};
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		payload_elf(reset_at_once, reset_at_once_end);
+		payload_boot(2, "");
+		assert_int_equal(payload_run(), MACHINE_RESET);
+		machine_request(MACHINE_PANIC);
+		assert_int_equal(machine_requested(), MACHINE_RESET);
+		machine_request(ends[i]);
+		assert_int_equal(machine_requested(), ends[i]);
+		assert_int_equal(machine_restart(), 0);
+		assert_int_equal(payload_wait(), ends[i]);
+		payload_end();
+	}
+}
+
 PAYLOAD(panic, 32,
 	"	mov $0x505, %edx\n"
 	"	in %dx, %al\n"
@@ -523,6 +546,7 @@ int main(void)
 		TEST(messages_can_be_sent_directly),
 		TEST(second_cpu_starts),
 		TEST(resets_begin_anew),
+		TEST(an_end_outlives_a_reset),
 		TEST(panics_are_told),
 		TEST(absent_devices_answer_at_once),
 		TEST(a_busy_guest_can_be_stopped),
