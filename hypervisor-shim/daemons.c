@@ -46,6 +46,8 @@ int daemons_open(void)
 {
 	int result;
 
+	/* Whoever started us may have it ignored: then the kernel reaps, and we would see no end. */
+	signal(SIGCHLD, SIG_DFL);
 	daemons.epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (daemons.epoll >= 0)
 		return 0;

@@ -135,6 +135,22 @@ static void ends_are_seen(void **state)
 	}
 }
 
+/* As a parent that ignores SIGCHLD leaves it to whom it starts. */
+static void ends_are_seen_whoever_started_us(void **state)
+{
+	const char *const arguments[] = {"3", NULL};
+	int fd;
+
+	daemons_close();
+	signal(SIGCHLD, SIG_IGN);
+	assert_int_equal(daemons_open(), 0);
+	fd = daemons_start("fake-exit", "disk 1", arguments);
+	assert_true(fd >= 0);
+	wait_for_end();
+	assert_int_equal(daemons_reap(), 1);
+	close(fd);
+}
+
 static void all_end_when_asked(void **state)
 {
 	const char *const none[] = {NULL};
@@ -214,8 +230,11 @@ static void they_die_with_the_shim(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(socket_and_arguments),   TEST(ends_are_seen),
-		TEST(all_end_when_asked),     TEST(a_stubborn_one_is_killed),
+		TEST(socket_and_arguments),
+		TEST(ends_are_seen),
+		TEST(ends_are_seen_whoever_started_us),
+		TEST(all_end_when_asked),
+		TEST(a_stubborn_one_is_killed),
 		TEST(they_die_with_the_shim),
 	};
 
