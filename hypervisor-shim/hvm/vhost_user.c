@@ -468,13 +468,6 @@ int vhost_user_front_stop_ring(struct vhost_user_front *front, unsigned int inde
 
 /* ---- the back-channel ------------------------------------------------------------------------- */
 
-static enum vhost_user_event backchannel_lost(struct vhost_user_front *front)
-{
-	close(front->backchannel);
-	front->backchannel = -1;
-	return VHOST_USER_EVENT_CLOSED;
-}
-
 static int answer_backchannel(struct vhost_user_front *front, uint32_t request, uint64_t value)
 {
 	struct {
@@ -499,15 +492,15 @@ enum vhost_user_event vhost_user_front_take_event(struct vhost_user_front *front
 	if (socket_receive(front->backchannel, &header, sizeof(header), NULL, &fds,
 			   EVENT_TIMEOUT_MS) ||
 	    header.size > sizeof(payload))
-		return backchannel_lost(front);
+		return VHOST_USER_EVENT_CLOSED;
 	fds = 0;
 	if (header.size &&
 	    socket_receive(front->backchannel, payload, header.size, NULL, &fds, EVENT_TIMEOUT_MS))
-		return backchannel_lost(front);
+		return VHOST_USER_EVENT_CLOSED;
 	known = header.request == VHOST_USER_BACKEND_CONFIG_CHANGE_MSG;
 	if ((header.flags & VHOST_USER_FLAG_NEED_REPLY) &&
 	    agreed(front, VHOST_USER_PROTOCOL_F_REPLY_ACK) &&
 	    answer_backchannel(front, header.request, known ? 0 : 1))
-		return backchannel_lost(front);
+		return VHOST_USER_EVENT_CLOSED;
 	return known ? VHOST_USER_EVENT_CONFIG_CHANGED : VHOST_USER_EVENT_NONE;
 }

@@ -84,6 +84,7 @@ int vhost_user_front_stop_ring(struct vhost_user_front *front, unsigned int inde
 enum vhost_user_event {
 	VHOST_USER_EVENT_NONE,
 	VHOST_USER_EVENT_CONFIG_CHANGED,
+	/* Nothing more comes. The descriptor stays open, as it may be watched, until the front closes. */
 	VHOST_USER_EVENT_CLOSED,
 };
 enum vhost_user_event vhost_user_front_take_event(struct vhost_user_front *front);
