@@ -96,7 +96,10 @@ void virtio_config_write(struct virtio_device *device, uint64_t offset, const vo
 			 "configuration: %s",
 			 device->name, size, (unsigned long long)offset, strerror(-result));
 	/* What the driver reads back is what the back-end made of it. No interrupt: it knows. */
-	if (fetch(device, config, device->config_size) < 0)
+	result = fetch(device, config, device->config_size);
+	if (result < 0 && device->front.broken)
+		virtio_device_backend_failed(device, "reading its configuration", result);
+	if (result < 0)
 		return;
 	memcpy(device->config, config, device->config_size);
 	if (device->config_overlay)

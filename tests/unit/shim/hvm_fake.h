@@ -284,6 +284,7 @@ static struct {
 	uint8_t config[256];
 	bool refuse_features; /* SET_FEATURES fails, or FEATURES_OK does not stick */
 	bool refuse_start;
+	bool hangs_at_config; /* GET_CONFIG gets no answer */
 	unsigned int misuse; /* rings started twice, stopped or enabled when not started */
 	pthread_mutex_t lock; /* for what the test changes under a running device */
 
@@ -359,6 +360,10 @@ int vhost_user_front_set_memory(struct vhost_user_front *front,
 int vhost_user_front_get_config(struct vhost_user_front *front, uint32_t offset, void *data,
 				uint32_t size)
 {
+	if (fake_backend.hangs_at_config) {
+		front->broken = true;
+		return -ETIMEDOUT;
+	}
 	if (offset + size > fake_backend.config_size)
 		return -EINVAL;
 	pthread_mutex_lock(&fake_backend.lock);

@@ -303,6 +303,18 @@ static void writes_reach_the_back_end_s_configuration(void **state)
 	assert_int_equal(mem_read(d.device + 0x800, 4), 0);
 }
 
+static void a_back_end_that_hangs_is_lost(void **state)
+{
+	driver_start(1);
+	fake_backend.hangs_at_config = true;
+	mem_write(d.device + offsetof(struct virtio_blk_config, wce), 1, 1);
+	fake_backend.hangs_at_config = false;
+	assert_true(status() & VIRTIO_CONFIG_S_NEEDS_RESET);
+	driver_begin();
+	driver_accept(driver_features());
+	assert_false(driver_features_ok());
+}
+
 static void a_lost_back_end_is_told(void **state)
 {
 	driver_begin_with_msix();
@@ -364,6 +376,7 @@ int main(void)
 		TEST(events_outlive_the_switch_to_msix),
 		TEST(a_changed_configuration_interrupts),
 		TEST(writes_reach_the_back_end_s_configuration),
+		TEST(a_back_end_that_hangs_is_lost),
 		TEST(a_lost_back_end_is_told),
 		TEST(a_ring_that_the_back_end_refuses_needs_reset),
 		TEST(registers_through_configuration_space),
