@@ -64,6 +64,12 @@ static bool is_usable(const struct virtio_device *device, unsigned int index)
 			 device->name, index);
 		return false;
 	}
+	/* The register was written before the features were final. */
+	if (!virtio_device_has(device, VIRTIO_F_RING_PACKED) && queue->size & (queue->size - 1)) {
+		log_peer(&bad_queues, "%s: the guest gave queue %u a size of %u: no power of two",
+			 device->name, index, queue->size);
+		return false;
+	}
 	if (!is_aligned(device, queue) || !virtio_queue_areas(device, index, &areas)) {
 		log_peer(&bad_queues,
 			 "%s: the guest placed queue %u at 0x%llx, 0x%llx, 0x%llx: not aligned or "

@@ -11,10 +11,10 @@
 
 #include "tests/unit/shim/hvm_driver.h"
 
-static int open_block(void **state)
+static void plug_block(bool packed)
 {
 	struct virtio_blk_config *config = (void *)fake_backend.config;
-	struct virtio_pci_options options = {.name = "disk 0"};
+	struct virtio_pci_options options = {.name = "disk 0", .packed = packed};
 
 	driver_backend_default();
 	fake_backend.features |= 1ULL << VIRTIO_BLK_F_MQ | 1ULL << VIRTIO_BLK_F_FLUSH;
@@ -23,6 +23,17 @@ static int open_block(void **state)
 	config->capacity = 2048;
 	config->num_queues = 3;
 	driver_plug(VIRTIO_ID_BLOCK, &options);
+}
+
+static int open_block(void **state)
+{
+	plug_block(false);
+	return 0;
+}
+
+static int open_packed(void **state)
+{
+	plug_block(true);
 	return 0;
 }
 
@@ -165,6 +176,27 @@ static void queue_registers_hold_sane_values_only(void **state)
 	common_write(VIRTIO_PCI_COMMON_Q_DESCLO, 4, 0x123000);
 	assert_int_equal(common_read(VIRTIO_PCI_COMMON_Q_SIZE, 2), 64);
 	assert_int_equal(common_read(VIRTIO_PCI_COMMON_Q_DESCLO, 4), driver_area(0));
+}
+
+/* Only packed rings may have any size; and the guest can choose the size first, then the format. */
+static void an_odd_size_is_for_packed_rings(void **state)
+{
+	uint64_t features = driver_features();
+
+	assert_true(features & VIRTQUEUE_F_PACKED);
+	for (unsigned int packed = 0; packed < 2; packed++) {
+		driver_begin();
+		driver_accept(features);
+		common_write(VIRTIO_PCI_COMMON_Q_SELECT, 2, 0);
+		common_write(VIRTIO_PCI_COMMON_Q_SIZE, 2, 100);
+		assert_int_equal(common_read(VIRTIO_PCI_COMMON_Q_SIZE, 2), 100);
+		driver_accept(packed ? features : features & ~VIRTQUEUE_F_PACKED);
+		assert_true(driver_features_ok());
+		driver_place_queue(0);
+		common_write(VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
+		assert_int_equal(common_read(VIRTIO_PCI_COMMON_Q_ENABLE, 2), packed);
+		assert_int_equal(!!(status() & VIRTIO_CONFIG_S_NEEDS_RESET), !packed);
+	}
 }
 
 static void a_ring_outside_memory_is_no_ring(void **state)
@@ -368,6 +400,8 @@ int main(void)
 		TEST(kicks_that_arrive_here_are_passed_on),
 		TEST(reset_stops_the_rings_and_clears_the_registers),
 		TEST(queue_registers_hold_sane_values_only),
+		cmocka_unit_test_setup_teardown(an_odd_size_is_for_packed_rings, open_packed,
+						close_device),
 		TEST(a_ring_outside_memory_is_no_ring),
 		TEST(a_queue_enabled_late_starts_at_once),
 		TEST(doorbells_follow_the_bar),
