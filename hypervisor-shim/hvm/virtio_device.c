@@ -205,6 +205,15 @@ void virtio_device_reset(struct virtio_device *device)
 		device->config_overlay(device);
 }
 
+void virtio_device_halt(struct virtio_device *device)
+{
+	if (!(device->status & VIRTIO_CONFIG_S_DRIVER_OK))
+		return;
+	virtio_queue_stop_all(device);
+	device->status &= ~VIRTIO_CONFIG_S_DRIVER_OK;
+	virtio_device_needs_reset(device);
+}
+
 /* ---- doorbells -------------------------------------------------------------------------------- */
 
 void virtio_device_move_doorbells(struct virtio_device *device, uint64_t address)

@@ -97,6 +97,8 @@ void virtio_device_close(struct virtio_device *device);
 void virtio_device_set_status(struct virtio_device *device, uint8_t status);
 void virtio_device_set_features(struct virtio_device *device, unsigned int word, uint32_t features);
 void virtio_device_reset(struct virtio_device *device);
+/* The guest forbids access to its memory: queues stop, and only a reset brings them back. */
+void virtio_device_halt(struct virtio_device *device);
 /* The doorbells moved to guest address @address; 0: out of the guest's sight. */
 void virtio_device_move_doorbells(struct virtio_device *device, uint64_t address);
 /* A doorbell that reached us, because there is no ioeventfd (yet). */

@@ -54,6 +54,7 @@ struct virtio_pci {
 	struct pci_device pci; /* first: what pci.h hands us is cast back */
 	struct virtio_device device;
 	uint8_t window_capability; /* VIRTIO_PCI_CAP_PCI_CFG */
+	bool bus_master; /* as the command register said at the last look */
 
 	uint32_t device_feature_select, driver_feature_select;
 	uint16_t queue_select;
@@ -320,6 +321,20 @@ static void config_reading(struct pci_device *pci, unsigned int offset, unsigned
 	pthread_mutex_unlock(&vp->device.lock);
 }
 
+/*
+ * A kernel that makes place for another (kexec) resets no device: it takes bus mastering away, and a
+ * back-end that went on would write received frames into its successor. As in QEMU, only the change
+ * counts: there are drivers that never set the bit.
+ */
+static void update_bus_master(struct virtio_pci *vp)
+{
+	bool before = vp->bus_master;
+
+	vp->bus_master = vp->pci.config[PCI_COMMAND] & PCI_COMMAND_MASTER;
+	if (before && !vp->bus_master)
+		virtio_device_halt(&vp->device);
+}
+
 static void config_written(struct pci_device *pci, unsigned int offset, unsigned int size)
 {
 	struct virtio_pci *vp = of(pci);
@@ -327,6 +342,7 @@ static void config_written(struct pci_device *pci, unsigned int offset, unsigned
 
 	pthread_mutex_lock(&vp->device.lock);
 	virtio_irq_config_written(&vp->device.irq);
+	update_bus_master(vp);
 	if (is_window_data(vp, offset, size) && window_access(vp, &access))
 		bar_write_locked(vp, access.bar, access.offset, window_data(vp), access.size);
 	pthread_mutex_unlock(&vp->device.lock);
@@ -376,6 +392,7 @@ static void power_on(struct pci_device *pci)
 	virtio_irq_power_on(&vp->device.irq);
 	vp->device_feature_select = vp->driver_feature_select = 0;
 	vp->queue_select = 0;
+	vp->bus_master = false;
 	pthread_mutex_unlock(&vp->device.lock);
 }
 

@@ -243,6 +243,25 @@ static void doorbells_follow_the_bar(void **state)
 	assert_int_equal(doorbell_fd(d.notify), fake_backend.ring[0].ring.kick);
 }
 
+/* As kexec does, which resets nothing. */
+static void without_bus_mastering_nothing_runs(void **state)
+{
+	config_write(PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	driver_start(2);
+	config_write(PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+	config_write(PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	assert_true(fake_backend.ring[1].started);
+	assert_int_equal(status(), STATUS_RUNNING);
+	config_write(PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	for (unsigned int i = 0; i < 2; i++)
+		assert_false(fake_backend.ring[i].started);
+	assert_int_equal(fake_vm.doorbells, 0);
+	assert_int_equal(status(), STATUS_OK | VIRTIO_CONFIG_S_NEEDS_RESET);
+	driver_start(2);
+	assert_true(fake_backend.ring[1].started);
+	assert_int_equal(status(), STATUS_RUNNING);
+}
+
 static void interrupts_by_msix(void **state)
 {
 	driver_begin_with_msix();
@@ -405,6 +424,7 @@ int main(void)
 		TEST(a_ring_outside_memory_is_no_ring),
 		TEST(a_queue_enabled_late_starts_at_once),
 		TEST(doorbells_follow_the_bar),
+		TEST(without_bus_mastering_nothing_runs),
 		TEST(interrupts_by_msix),
 		TEST(interrupts_by_line),
 		TEST(events_outlive_the_switch_to_msix),
