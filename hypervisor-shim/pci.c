@@ -275,7 +275,7 @@ void pci_close_all(void)
 	}
 }
 
-/* With the lock held, as all below. Offsets are below 256 and the access does not cross a dword. */
+/* With the lock held, as all below. The access lies within the 256 bytes; by ECAM it has up to 8. */
 static void config_read(struct pci_device *device, unsigned int offset, void *data,
 			unsigned int size)
 {
