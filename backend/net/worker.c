@@ -36,6 +36,8 @@
 #define MAKE_DO_MS 2
 /* The rhythm of looking at rings whose driver never kicks. */
 #define NO_KICK_SLEEP_NS 100000
+/* A worker that has no time to sleep looks at its CPU time once in so many rounds. */
+#define CPU_TIME_ROUNDS 256
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -202,15 +204,19 @@ static void wait_for_work(struct net_worker *worker, bool starving)
 	ops->dispatch(worker->link, worker->index, fds + 3, count);
 }
 
+/* The thread serves two queues: its time is counted at the receive queue only. */
+static void renew_cpu_time(struct net_worker *worker)
+{
+	worker->rounds = 0;
+	__atomic_store_n(&worker->rx.stats->cpu_ns, clock_ns(CLOCK_THREAD_CPUTIME_ID),
+			 __ATOMIC_RELAXED);
+}
+
 static void sleep_until_work(struct net_worker *worker)
 {
-	struct stats_queue *stats = worker->rx.stats;
-
 	if (arm_kicks(worker)) {
-		stats_add(&stats->sleeps, 1);
-		/* The thread serves two queues: its time is counted at the receive queue only. */
-		__atomic_store_n(&stats->cpu_ns, clock_ns(CLOCK_THREAD_CPUTIME_ID),
-				 __ATOMIC_RELAXED);
+		stats_add(&worker->rx.stats->sleeps, 1);
+		renew_cpu_time(worker);
 		wait_for_work(worker, net_rx_starving(&worker->rx));
 	}
 	disarm_kicks(worker);
@@ -228,6 +234,8 @@ static void *worker_main(void *argument)
 			take_call(worker);
 			continue; /* it may have been the last */
 		}
+		if (++worker->rounds == CPU_TIME_ROUNDS)
+			renew_cpu_time(worker);
 		done = net_rx_burst(&worker->rx);
 		done += net_tx_burst(&worker->tx);
 		if (done)

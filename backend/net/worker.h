@@ -28,6 +28,7 @@ struct net_worker {
 	bool slept; /* since then */
 	unsigned int idle_kicks; /* in a row, that brought no work */
 	bool rested; /* from them, in the last sleep */
+	unsigned int rounds; /* since the CPU time was counted */
 	struct pollfd fds[3 + LINK_FDS_MAX];
 
 	pthread_t thread;

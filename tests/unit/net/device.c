@@ -279,6 +279,30 @@ static void test_starving_guest(void **state)
 	assert_int_equal(stats_read(&stats_queue(fx->stats, 0)->dropped), 0);
 }
 
+/* A worker that never sleeps is the one whose CPU time matters. */
+static void test_cpu_time_without_sleep(void **state)
+{
+	const struct net_options options = {.poll_us = 600 * 1000000LL};
+	struct test_link *link = test_link_open(1);
+	struct stats_page *stats = stats_open("device-busy", STATS_DEVICE_NET, "busy", 3);
+	struct net_device *net = net_open(&link->link, &options, stats);
+	uint64_t before = 0, now;
+	int i, rises = 0;
+
+	assert_non_null(net);
+	for (i = 0; i < 10000 && rises < 2; i++) {
+		now = stats_read(&stats_queue(stats, 0)->cpu_ns);
+		rises += now > before;
+		before = now;
+		sleep_ms(1);
+	}
+	assert_int_equal(stats_read(&stats_queue(stats, 0)->sleeps), 0);
+	net_close(net);
+	stats_close(stats);
+	test_link_close(link);
+	assert_int_equal(rises, 2);
+}
+
 /* Less room than the largest frame takes, for good. */
 static void test_guest_with_little_room(void **state)
 {
@@ -864,6 +888,7 @@ int main(void)
 		TEST(test_link_state_reaches_the_guest),
 		TEST(test_both_ways),
 		TEST(test_starving_guest),
+		TEST(test_cpu_time_without_sleep),
 		TEST(test_guest_with_little_room),
 		TEST(test_busy_link),
 		TEST(test_stop_and_start_under_traffic),
