@@ -198,15 +198,17 @@ static bool serve_chain(struct net_control *control, const struct virtqueue_chai
 	static uint8_t command[COMMAND_BYTES_MAX];
 	uint8_t answer = VIRTIO_NET_ERR;
 	size_t size;
+	/* The first writable byte; in a chain too long to be listed that of the last piece. */
+	uint8_t *to = chain->writable ? chain->iov[chain->readable].base : chain->tail.base;
 
-	if (!chain->tail.base)
+	if (!to)
 		return false;
 	if (!chain->unusable && chain->readable_bytes <= sizeof(command)) {
 		size = scatter_gather(command, sizeof(command), (const struct iovec *)chain->iov,
 				      chain->readable);
 		answer = net_control_command(control, command, size);
 	}
-	*(uint8_t *)chain->tail.base = answer;
+	*to = answer;
 	stats_add(&control->stats->requests[STATS_NET_CONTROL], 1);
 	stats_add(&control->stats->bytes_in, chain->readable_bytes);
 	if (answer != VIRTIO_NET_OK)

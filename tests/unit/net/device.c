@@ -755,6 +755,18 @@ static void test_control_ring(void **state)
 	assert_int_equal(read(fx->control->queue.call, &count, sizeof(count)), sizeof(count));
 	virtqueue_interrupts_enable(&fx->control->driver);
 
+	/* The answer is the first byte of what is writable, whatever that is cut into. */
+	buffers[3] = guest_buffer(fx->control, "\xee\xee", 2);
+	*(uint8_t *)guest_at(fx->control, buffers[2].address) = 0xee;
+	guest_lend(fx->control, buffers, 4, 2, fx);
+	serve_until_called(fx);
+	assert_true(guest_reap(fx->control, fx, &written));
+	assert_int_equal(written, 1);
+	assert_int_equal(*(uint8_t *)guest_at(fx->control, buffers[2].address), VIRTIO_NET_OK);
+	assert_int_equal(*(uint8_t *)guest_at(fx->control, buffers[3].address), 0xee);
+	assert_int_equal(read(fx->control->queue.call, &count, sizeof(count)), sizeof(count));
+	virtqueue_interrupts_enable(&fx->control->driver);
+
 	/* Longer than any command, and a piece that is nowhere. */
 	buffers[0] = guest_buffer(fx->control, NULL, 100000);
 	buffers[1] = buffers[2];
