@@ -191,7 +191,7 @@ static int socket_link_send(struct link *link, unsigned int queue, const struct 
 	return -errno;
 }
 
-/* One message into @pieces. Bytes, -EAGAIN, -EMSGSIZE, or -ENOTCONN when the peer left. */
+/* One message into @pieces. Bytes; -EMSGSIZE, -EFAULT: it is lost; -EAGAIN, also when the peer left. */
 static ssize_t receive_message(struct socket_link *s, struct iovec *pieces, unsigned int count)
 {
 	struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
@@ -199,6 +199,9 @@ static ssize_t receive_message(struct socket_link *s, struct iovec *pieces, unsi
 
 	if (bytes < 0 && (errno == EAGAIN || errno == EINTR))
 		return -EAGAIN;
+	/* Our own guest's memory is gone, which is no fault of the peer's. */
+	if (bytes < 0 && errno == EFAULT)
+		return -EFAULT;
 	if (bytes <= 0) {
 		leave_peer(s);
 		return -EAGAIN;

@@ -5,6 +5,7 @@
  */
 #include <poll.h>
 #include <pthread.h>
+#include <sys/mman.h>
 
 #include "fixture.h"
 
@@ -144,6 +145,23 @@ static void test_too_large_is_lost_and_said(void **state)
 	assert_int_equal(send_frame(fx->a, &fx->header, fx->sent, 100), 0);
 	assert_int_equal(receive(fx->b, &header, fx->got, 999), -EMSGSIZE);
 	assert_int_equal(receive(fx->b, &header, fx->got, 999), 112);
+}
+
+/* The front-end took away memory that a frame was to go to. */
+static void test_memory_that_is_gone(void **state)
+{
+	struct fixture *fx = *state;
+	struct frame_header header;
+	void *gone = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	join(fx);
+	assert_int_equal(send_frame(fx->a, &fx->header, fx->sent, 1000), 0);
+	assert_int_equal(send_frame(fx->a, &fx->header, fx->sent, 100), 0);
+	assert_int_equal(receive(fx->b, &header, gone, 4096), -EFAULT);
+	assert_int_equal(receive(fx->b, &header, fx->got, 999), 112);
+	assert_true(is_up(fx->a));
+	assert_true(is_up(fx->b));
+	munmap(gone, 4096);
 }
 
 static void test_full_socket_is_busy(void **state)
@@ -401,10 +419,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_frames_both_ways),           TEST(test_too_large_is_lost_and_said),
-		TEST(test_full_socket_is_busy),        TEST(test_either_may_come_back),
-		TEST(test_third_comer_is_told),        TEST(test_bad_paths),
-		TEST(test_segments_are_cut),           TEST(test_checksum_is_completed),
-		TEST(test_what_cannot_be_cut_is_lost),
+		TEST(test_memory_that_is_gone),        TEST(test_full_socket_is_busy),
+		TEST(test_either_may_come_back),       TEST(test_third_comer_is_told),
+		TEST(test_bad_paths),                  TEST(test_segments_are_cut),
+		TEST(test_checksum_is_completed),      TEST(test_what_cannot_be_cut_is_lost),
 	};
 
 	log_open("socket_link", false);
