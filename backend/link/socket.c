@@ -7,7 +7,7 @@
  * Who comes first listens, who comes second connects. When the peer leaves, a listener waits for the
  * next one and a connector tries to connect again, or listens where nobody does any more: either may
  * be restarted. The first message each way says who speaks; only then is the link up. A third comer
- * is hung up on before that, and so knows.
+ * is hung up on before that, and so knows. Who connects and says nothing loses the place to the next.
  *
  *	no peer --- accept or connect ---> greeted? --- hello received ---> joined
  *	   ^                                  |                               |
@@ -52,6 +52,7 @@ struct socket_link {
 	int listener; /* -1: we are the one who connects */
 	int peer; /* -1: none */
 	int64_t retry_at;
+	int64_t greeted_at; /* ms, as retry_at */
 	_Atomic bool joined;
 	_Atomic unsigned int accepted;
 	bool pending; /* the segmenter has more of the last frame */
@@ -97,6 +98,7 @@ static void greet_peer(struct socket_link *s, int fd)
 
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	s->peer = fd;
+	s->greeted_at = now_ms();
 	if (send(fd, &hello, sizeof(hello), MSG_DONTWAIT | MSG_NOSIGNAL) != sizeof(hello))
 		leave_peer(s);
 }
@@ -153,9 +155,22 @@ static int connect_or_listen(struct socket_link *s)
 	return 0;
 }
 
+/* Who connected has said hello at once; whether who listens has the time for it is not known. */
+static bool peer_silent(const struct socket_link *s)
+{
+	return s->peer >= 0 && !s->joined && s->listener >= 0 &&
+	       now_ms() >= s->greeted_at + HELLO_WAIT_MS;
+}
+
 /* Looks for a peer, now and then: called from wherever the worker happens to be. */
 static void look_for_peer(struct socket_link *s)
 {
+	static struct log_limit limit;
+
+	if (peer_silent(s) && take_hello(s) == -EAGAIN) {
+		log_peer(&limit, "%s: who came says nothing: left it", s->link.name);
+		leave_peer(s);
+	}
 	if (s->peer >= 0 || now_ms() < s->retry_at)
 		return;
 	s->retry_at = now_ms() + RETRY_MS;
@@ -274,7 +289,8 @@ static unsigned int socket_link_prepare(struct link *link, unsigned int queue, b
 
 	if (s->pending && want_receive)
 		*timeout_ms = 0;
-	if (s->peer < 0 && s->listener < 0 && (*timeout_ms < 0 || *timeout_ms > RETRY_MS))
+	if ((s->listener < 0 ? s->peer < 0 : s->peer >= 0 && !s->joined) &&
+	    (*timeout_ms < 0 || *timeout_ms > RETRY_MS))
 		*timeout_ms = RETRY_MS;
 	/* The end of the stream shows also when nothing is wanted. */
 	fds[count].fd = s->peer;

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include "common/socket.h"
 #include "fixture.h"
 
 struct fixture {
@@ -227,6 +228,30 @@ static void test_third_comer_is_told(void **state)
 	expect(fx, fx->a, fx->b, 60);
 }
 
+/* Somebody connects and waits: the place is not his. */
+static void test_silent_comer_is_left(void **state)
+{
+	struct fixture *fx = *state;
+	uint8_t hello[64];
+	int fd, i;
+
+	fx->a = link_open(&fx->options);
+	assert_non_null(fx->a);
+	fd = socket_connect(fx->path, SOCK_SEQPACKET);
+	assert_true(fd >= 0);
+	for (i = 0; i < 1000; i++) {
+		turn(fx->a);
+		assert_false(is_up(fx->a));
+		if (recv(fd, hello, sizeof(hello), MSG_DONTWAIT) == 0)
+			break;
+	}
+	assert_true(i < 1000);
+	fx->b = link_open(&fx->options);
+	assert_non_null(fx->b);
+	turn_until(fx, true);
+	close(fd);
+}
+
 static void test_bad_paths(void **state)
 {
 	struct fixture *fx = *state;
@@ -421,8 +446,9 @@ int main(void)
 		TEST(test_frames_both_ways),           TEST(test_too_large_is_lost_and_said),
 		TEST(test_memory_that_is_gone),        TEST(test_full_socket_is_busy),
 		TEST(test_either_may_come_back),       TEST(test_third_comer_is_told),
-		TEST(test_bad_paths),                  TEST(test_segments_are_cut),
-		TEST(test_checksum_is_completed),      TEST(test_what_cannot_be_cut_is_lost),
+		TEST(test_silent_comer_is_left),       TEST(test_bad_paths),
+		TEST(test_segments_are_cut),           TEST(test_checksum_is_completed),
+		TEST(test_what_cannot_be_cut_is_lost),
 	};
 
 	log_open("socket_link", false);
