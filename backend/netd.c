@@ -5,8 +5,11 @@
  * The order in main() is the order in which things can go wrong for the user: the command line, the
  * link with the rights that it needs, then the socket. Nothing listens before all the rest is good.
  */
+#include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "backend/control.h"
@@ -70,8 +73,9 @@ static const struct option_spec netd_options[] = {
 		 "will. socket:PATH joins two guests; who comes first listens there. null swallows "
 		 "everything."},
 	{.name = "mac", .kind = OPTION_CALL, .call = parse_mac, .argument = "ADDRESS",
-	 .help = "The guest's Ethernet address. By default it is made from the name of the link and of "
-		 "the socket, so that it stays the same from run to run."},
+	 .help = "The guest's Ethernet address. By default it is made from the names of the host, the "
+		 "link and the socket, so that it stays the same from run to run; with --fd and a link "
+		 "of socket:PATH, where nothing tells the two guests apart, it is random."},
 	{.name = "mtu", .kind = OPTION_NUMBER, .offset = FIELD(mtu), .argument = "BYTES",
 	 .minimum = 68, .maximum = 65535,
 	 .help = "The MTU that the guest is told, and that the tap is given if we may. The default is "
@@ -146,20 +150,37 @@ static void choose_queues(struct config *config)
 		link->queues = cpus < LINK_QUEUES_MAX ? cpus : LINK_QUEUES_MAX;
 }
 
-/* A locally administered address of the two names (64-bit FNV-1a). */
-static void derive_mac(uint8_t *mac, const char *first, const char *second)
+/* A locally administered address of the three names (64-bit FNV-1a). */
+static void derive_mac(uint8_t *mac, const char *first, const char *second, const char *third)
 {
-	const char *names[] = {first, second};
+	const char *names[] = {first, second, third};
 	uint64_t hash = 0xcbf29ce484222325;
 	const char *c;
 	int i;
 
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < 3; i++)
 		for (c = names[i]; *c; c++)
 			hash = (hash ^ (uint8_t)*c) * 0x100000001b3;
 	for (i = 0; i < 6; i++)
 		mac[i] = hash >> 8 * i;
 	mac[0] = (mac[0] & 0xfc) | 2;
+}
+
+/*
+ * The host's name tells guests apart that meet on a real network. Two that are joined by a socket are
+ * told apart by their front-ends' sockets; with --fd they have none, and chance must do.
+ */
+static void choose_mac(uint8_t *mac, const struct config *config, const struct link *link)
+{
+	const char *own = config->daemon.socket_path;
+	char host[HOST_NAME_MAX + 1] = "", chance[17] = "";
+	uint64_t random;
+
+	gethostname(host, sizeof(host) - 1);
+	if (!own && config->link.kind == LINK_SOCKET &&
+	    getrandom(&random, sizeof(random), 0) == sizeof(random))
+		snprintf(chance, sizeof(chance), "%016" PRIx64, random);
+	derive_mac(mac, host, link->name, own ? own : chance);
 }
 
 static struct net_device *open_device(const struct config *config, struct link *link,
@@ -174,7 +195,7 @@ static struct net_device *open_device(const struct config *config, struct link *
 	if (config->has_mac)
 		memcpy(options.mac, config->mac, sizeof(options.mac));
 	else
-		derive_mac(options.mac, link->name, config->daemon.socket_path ? config->daemon.socket_path : "");
+		choose_mac(options.mac, config, link);
 	*stats = stats_open("pvkit-netd", STATS_DEVICE_NET, link->name, 2 * link->queues + 1);
 	return net_open(link, &options, *stats);
 }
