@@ -217,8 +217,8 @@ void load_front_open(struct load_front *front, const struct load_config *config,
 	connect_to_backend(front);
 	negotiate(front);
 	front->queue_count = config->device == LOAD_BLK ? config->queues : 2 * config->queues;
-	/* A back-end without the MQ message has an unknown number; then START tells. */
-	if (front->vhost.queues_max > 1 && front->queue_count > front->vhost.queues_max)
+	/* Of a network device it says pairs. Without the MQ message nobody knows; then START tells. */
+	if (front->vhost.queues_max > 1 && config->queues > front->vhost.queues_max)
 		die("--queues: the back-end at %s has only %llu", config->socket,
 		    (unsigned long long)front->vhost.queues_max);
 	if (config->device == LOAD_BLK)
