@@ -37,13 +37,14 @@
 struct host;
 struct store_client;
 
-/* All but ->lost must be there. @context: as given to host_open(). */
+/* All must be there. @context: as given to host_serve(). */
 struct host_ops {
 	void (*quiesce)(void *context);
 	void (*resume)(void *context);
 	void (*reset)(void *context);
 	void (*channel_closed)(void *context, uint32_t port);
-	void (*lost)(void *context);
+	/* @orderly: the shim closed the connection; else something broke, and a line said what. */
+	void (*lost)(void *context, bool orderly);
 };
 
 struct host_options {
