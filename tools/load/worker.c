@@ -178,6 +178,12 @@ static unsigned int worker_reap(struct worker *worker)
 	return count;
 }
 
+/* By time nothing need come in: whoever receives frames only waits for the end. By count all must. */
+static bool must_complete(const struct worker *worker)
+{
+	return worker->config->device != LOAD_NET_RX || worker->config->count;
+}
+
 /* Waits for something to do. False when there is no hope left. */
 static bool worker_wait(struct worker *worker, unsigned int *spins)
 {
@@ -188,8 +194,7 @@ static bool worker_wait(struct worker *worker, unsigned int *spins)
 	else if (++*spins % SPINS_PER_CLOCK)
 		return true;
 	worker->now_ns = load_now_ns();
-	/* Nothing need come in: whoever receives frames only waits for the end. */
-	if (worker->config->device == LOAD_NET_RX)
+	if (!must_complete(worker))
 		return worker->now_ns < worker->window->end_ns && !worker->window->abandoned;
 	return worker->now_ns - worker->progress_ns < patience && !worker->window->abandoned;
 }
@@ -208,7 +213,7 @@ static void worker_loop(struct worker *worker)
 		else if (worker->result.broken || !worker_wait(worker, &spins))
 			break;
 	}
-	if (worker->config->device != LOAD_NET_RX)
+	if (must_complete(worker))
 		worker->result.stuck = worker->in_flight;
 }
 
