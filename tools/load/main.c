@@ -111,7 +111,7 @@ static bool run(struct load_front *front, struct worker *workers, struct report 
 	start_workers(workers, config->queues);
 	if (!config->count) {
 		alive = wait_until(front, window->start_ns);
-		if (config->ramp > 0)
+		if (alive && config->ramp > 0)
 			before = cpu_seconds(config->backend_pid);
 		alive = alive && wait_until(front, window->end_ns);
 		if (alive)
@@ -131,7 +131,6 @@ static bool linger(const struct load_front *front, struct report *report)
 	uint64_t start = load_now_ns() + NS_PER_SECOND / 2;
 	double before;
 
-	report->idle_share = -1;
 	if (!(config->linger > 0))
 		return true;
 	if (!wait_until(front, start))
@@ -185,7 +184,7 @@ int main(int argc, char **argv)
 		.seed = 1,
 	};
 	static struct window window;
-	static struct report report;
+	static struct report report = {.idle_share = -1};
 	static struct load_front front;
 	struct worker *workers;
 	unsigned int i;
