@@ -6,7 +6,9 @@
 
 #include "backend/control.h"
 #include "backend/daemon.h"
+#include "backend/host/host.h"
 #include "backend/transport/vhost_user.h"
+#include "backend/transport/xen.h"
 #include "common/log.h"
 
 #define POLL_US_MAX 1000000
@@ -38,6 +40,20 @@ void daemon_usage_error(const struct program_spec *program, const char *text)
 	exit(2);
 }
 
+static void check_connection(const struct program_spec *program, const struct daemon_config *config)
+{
+	unsigned int ways = !!config->socket_path + (config->fd != DAEMON_NO_FD) +
+			    !!config->attach + (config->attach_fd != DAEMON_NO_FD);
+
+	if (ways != 1)
+		daemon_usage_error(program,
+				   "one of --socket-path, --fd, --attach and --attach-fd is needed");
+	if (daemon_attaches(config) && !config->device)
+		daemon_usage_error(program, "--attach and --attach-fd need --device");
+	if (!daemon_attaches(config) && config->device)
+		daemon_usage_error(program, "--device is for --attach and --attach-fd");
+}
+
 void daemon_begin(const struct program_spec *program, int argc, char **argv, void *config,
 		  const char *capabilities, void (*check)(const void *config))
 {
@@ -51,8 +67,7 @@ void daemon_begin(const struct program_spec *program, int argc, char **argv, voi
 		exit(0);
 	}
 	log_open(program->name, daemon->verbose);
-	if (!daemon->socket_path == (daemon->fd == DAEMON_NO_FD))
-		daemon_usage_error(program, "one of --socket-path and --fd is needed");
+	check_connection(program, daemon);
 	check(config);
 	if (daemon->stats)
 		setenv("PVKIT_STATS_DIR", daemon->stats, 1);
@@ -76,5 +91,25 @@ int daemon_serve(const struct daemon_config *config, struct backend_device *devi
 		return 1;
 	status = control_run();
 	vhost_user_close(vu);
+	return status;
+}
+
+int daemon_serve_xen(const struct daemon_config *config, struct xen_device *device)
+{
+	struct host_options options = {
+		.path = config->attach,
+		.fd = config->attach ? -1 : (int)config->attach_fd,
+		.name = device->name,
+	};
+	struct host *host = host_open(&options);
+	struct xen *xen = NULL;
+	int status = 1;
+
+	if (host)
+		xen = xen_open(device, host, config->device);
+	if (xen)
+		status = control_run();
+	xen_close(xen);
+	host_close(host);
 	return status;
 }

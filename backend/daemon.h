@@ -13,17 +13,18 @@
 #include "common/option.h"
 
 struct backend_device;
+struct xen_device;
 
 /* The first member of a daemon's configuration, so that the option table's callbacks find it. */
 struct daemon_config {
-	const char *socket_path, *stats;
-	uint64_t fd;
+	const char *socket_path, *attach, *device, *stats;
+	uint64_t fd, attach_fd;
 	int64_t poll_us; /* -1: adaptive */
 	bool verbose, print_capabilities;
 };
 
 #define DAEMON_NO_FD	UINT64_MAX
-#define DAEMON_DEFAULTS {.fd = DAEMON_NO_FD, .poll_us = -1}
+#define DAEMON_DEFAULTS {.fd = DAEMON_NO_FD, .attach_fd = DAEMON_NO_FD, .poll_us = -1}
 
 /* Rows of an option table. */
 /* clang-format off */
@@ -36,6 +37,17 @@ struct daemon_config {
 	{.name = "fd", .kind = OPTION_NUMBER, .argument = "N", .maximum = INT_MAX, \
 	 .offset = offsetof(struct daemon_config, fd), \
 	 .help = "Serve the connected socket that was inherited as descriptor N, until it closes."}, \
+	{.name = "attach", .kind = OPTION_STRING, .argument = "PATH", .minimum = 1, \
+	 .offset = offsetof(struct daemon_config, attach), \
+	 .help = "Attach to the guest of the pvkit-shim that listens at PATH, and serve a Xen " \
+		 "device; with --device."}, \
+	{.name = "attach-fd", .kind = OPTION_NUMBER, .argument = "N", .maximum = INT_MAX, \
+	 .offset = offsetof(struct daemon_config, attach_fd), \
+	 .help = "The same by the connected socket that was inherited as descriptor N."}, \
+	{.name = "device", .kind = OPTION_STRING, .argument = "CLASS/ID", .minimum = 3, \
+	 .maximum = 32, .offset = offsetof(struct daemon_config, device), \
+	 .help = "Which device to serve with --attach or --attach-fd, as the store names it: " \
+		 "vbd/51712, vif/0."}, \
 	{.name = "print-capabilities", .kind = OPTION_FLAG, \
 	 .offset = offsetof(struct daemon_config, print_capabilities), \
 	 .help = "Print what this program can do as JSON, as QEMU's vhost-user conventions say, and " \
@@ -73,5 +85,12 @@ void daemon_begin(const struct program_spec *program, int argc, char **argv, voi
 
 /* Serves @device until the end. The exit status. */
 int daemon_serve(const struct daemon_config *config, struct backend_device *device);
+
+/* Whether the command line asks for a Xen device of a guest, and then: the same. */
+static inline bool daemon_attaches(const struct daemon_config *config)
+{
+	return config->attach || config->attach_fd != DAEMON_NO_FD;
+}
+int daemon_serve_xen(const struct daemon_config *config, struct xen_device *device);
 
 #endif
