@@ -27,9 +27,6 @@ struct rates {
 struct rates rates_of(const struct stats_queue *before, const struct stats_queue *now,
 		      uint32_t device, double seconds);
 
-/* The sum of two: latencies are not summed, the larger is kept. */
-void rates_add(struct rates *sum, const struct rates *rates);
-
 /* The latency in ns under which a share of @share of the @counts lies; 0 when there are none. */
 double rates_percentile(const uint64_t *counts, double share);
 
