@@ -72,7 +72,8 @@ static int find_headers(struct segmenter *s)
 	size_t at = ETHERTYPE_AT;
 	uint16_t type;
 
-	while (at + 2 <= s->length &&
+	/* While there is a tag with a type behind it. */
+	while (at + 6 <= s->length &&
 	       (load16(s->frame + at) == ETHERTYPE_VLAN || load16(s->frame + at) == ETHERTYPE_QINQ))
 		at += 4;
 	s->network = at + 2;

@@ -430,6 +430,12 @@ static void test_what_cannot_be_cut_is_lost(void **state)
 		assert_int_equal(send_frame(fx->a, &fx->header, fx->sent, length), 0);
 		assert_int_equal(receive(fx->b, &header, fx->got, sizeof(fx->got)), -EMSGSIZE);
 	}
+	/* The longest frame, and nothing but tags in it. */
+	for (i = 12; i < FRAME_BYTES_MAX; i += 4)
+		memcpy(fx->sent + i, "\x81\0\0", 4);
+	fx->header.csum_start = 34;
+	assert_int_equal(send_frame(fx->a, &fx->header, fx->sent, FRAME_BYTES_MAX), 0);
+	assert_int_equal(receive(fx->b, &header, fx->got, sizeof(fx->got)), -EMSGSIZE);
 	/* A header that no one could take. */
 	length = make_tcp(fx, false, 100, 0x10);
 	fx->header.csum_start = 60000;
