@@ -111,11 +111,21 @@ static void top_catch_signals(void)
 	sigaction(SIGHUP, &action, NULL);
 }
 
-/* Sleeps until @deadline and moves it on by one interval, so that the readings do not drift. */
+/*
+ * Sleeps until @deadline and moves it on by one interval, so that the readings do not drift. Those that
+ * were missed, while the program was stopped, are not made up for.
+ */
 static void top_sleep(struct timespec *deadline, double interval)
 {
-	double nanoseconds = deadline->tv_nsec + (interval - (time_t)interval) * 1e9;
+	struct timespec now;
+	double late, nanoseconds;
 
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	late = (double)(now.tv_sec - deadline->tv_sec) +
+	       (double)(now.tv_nsec - deadline->tv_nsec) / 1e9;
+	if (late > interval)
+		*deadline = now;
+	nanoseconds = deadline->tv_nsec + (interval - (time_t)interval) * 1e9;
 	deadline->tv_sec += (time_t)interval + (nanoseconds >= 1e9);
 	deadline->tv_nsec = (long)(nanoseconds >= 1e9 ? nanoseconds - 1e9 : nanoseconds);
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, deadline, NULL);
