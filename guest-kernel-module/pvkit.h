@@ -15,6 +15,7 @@
 #include <linux/device.h>
 #include <linux/interrupt.h>
 #include <linux/io.h>
+#include <linux/list.h>
 #include <linux/mm_types.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
@@ -29,7 +30,12 @@
  *
  * The bus watches "state" in the back-end's directory and calls ->backend_changed in a worker of
  * its own, one call at a time for each device and never beside probe, remove, suspend or resume:
- * so a driver's handshake needs no lock of its own.
+ * so a driver's handshake needs no lock of its own. It is called once after probe and after resume, and
+ * for each write of that key from then on, also when the state is the same as before (a disk that grew
+ * says so that way); UNKNOWN: the key is gone or makes no sense.
+ *
+ * Our own state is Initialising when probe begins. It is Closed when remove and suspend are over; a driver
+ * that wants its back-end to let go first writes Closing itself.
  */
 struct pvkit_device {
 	struct device dev;
@@ -63,6 +69,14 @@ void pvkit_driver_unregister(struct pvkit_driver *driver);
 /* Writes our state, if it is another one. */
 int pvkit_device_switch(struct pvkit_device *device, enum store_state state);
 
+/*
+ * Waits until the back-end's state is one of @states (bits, 1U << STORE_STATE_CLOSED and so on), for
+ * probe, remove, suspend and resume, beside which ->backend_changed does not run. 0, or -ETIMEDOUT, or
+ * -ENOENT: the back-end's directory is gone.
+ */
+int pvkit_device_await(struct pvkit_device *device, unsigned int states,
+		       unsigned int milliseconds);
+
 /* Logs, writes "error" into our directory for the administrator, and switches to Closing. */
 __printf(3, 4) void pvkit_device_fail(struct pvkit_device *device, int error, const char *format, ...);
 
@@ -73,6 +87,10 @@ struct pvkit_event {
 	u32 port;
 	unsigned int irq; /* for affinity, disable_irq() and the like */
 	void __iomem *doorbell;
+	/* The event code's. */
+	void *context;
+	u32 generation;
+	bool kept; /* the port is not ours to close */
 };
 
 /*
@@ -176,14 +194,18 @@ int pvkit_store_remove(struct pvkit_store_transaction transaction, const char *d
 		       const char *key);
 
 /*
- * ->changed is called in the bus's worker of the device for each event below @path, and once at
- * registration. pvkit_watch_close() returns when it is over.
+ * ->changed is called in the bus's worker of the device after an event below @path, and once at
+ * registration. Events that come faster than it runs are one call, with the watch's own path if theirs
+ * differ. pvkit_watch_close() returns when it is over; ->changed itself may close its watch, and free it.
  */
 struct pvkit_watch {
 	char *path;
 	void (*changed)(struct pvkit_watch *watch, const char *path);
 	struct pvkit_device *device;
-	struct list_head link; /* the store client's */
+	/* The store client's. */
+	struct list_head link;
+	struct list_head queued;
+	char *event; /* NULL: ->path */
 	u32 token;
 };
 
