@@ -1,0 +1,508 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The platform under pvkit-shim: a CPUID signature and a PCI device (abi/platform.h has the contract, and
+ * the order in which a module comes and goes).
+ *
+ * What came before us, a module that was unloaded by force, a crashed kernel before kexec, is wiped by
+ * RESET before anything is used; and RESET again is the last thing that we do. So whatever happens in
+ * between, nothing of ours is left in the shim.
+ */
+#include <linux/delay.h>
+#include <linux/io.h>
+#include <linux/irq.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+#include <asm/cpufeature.h>
+#include <asm/processor.h>
+
+#include "guest-kernel-module/bus.h"
+#include "guest-kernel-module/event_channel.h"
+#include "guest-kernel-module/grant_table.h"
+#include "guest-kernel-module/hypercall.h"
+#include "guest-kernel-module/main.h"
+#include "guest-kernel-module/platform.h"
+#include "guest-kernel-module/store.h"
+
+static unsigned int vectors;
+module_param(vectors, uint, 0444);
+MODULE_PARM_DESC(vectors, "MSI-X vectors to use at most: ports behind them share one (0: by CPUs)");
+
+/* Without a wish: a disk and a network device with a queue a CPU have vectors of their own. */
+#define VECTORS_BASE	32
+#define VECTORS_PER_CPU 8
+
+/* What the services above can do. */
+#define FEATURES_WANTED (1ULL << PLATFORM_F_SUSPEND)
+
+/* As other ends wait for their back-ends: attach.h gives those ATTACH_ACK_SECONDS to let go. */
+#define RESET_TRIES 3
+
+struct pci_platform {
+	struct pvkit_platform platform;
+	struct pci_dev *pci;
+	void __iomem *registers;
+	void *shared; /* all of BAR 4, write-back */
+	resource_size_t shared_size;
+};
+
+/* One machine, one platform. */
+static struct pci_platform *only;
+
+/* ---- CPUID ----------------------------------------------------------------------------------- */
+
+/* The base of our block of leaves, or 0. */
+static u32 find_leaves(void)
+{
+	u32 base, eax, words[3];
+
+	if (!boot_cpu_has(X86_FEATURE_HYPERVISOR))
+		return 0;
+	for (base = PLATFORM_LEAF_FIRST; base <= PLATFORM_LEAF_LAST; base += PLATFORM_LEAF_STEP) {
+		cpuid(base, &eax, &words[0], &words[1], &words[2]);
+		if (!memcmp(words, PLATFORM_SIGNATURE, sizeof(words)) &&
+		    eax >= base + PLATFORM_LEAF_VERSION)
+			return base;
+	}
+	return 0;
+}
+
+static int check_leaves(struct device *device)
+{
+	u32 base = find_leaves(), version;
+
+	if (!base) {
+		dev_err(device, "no pvkit signature in CPUID: is this pvkit-shim?\n");
+		return -ENODEV;
+	}
+	version = cpuid_eax(base + PLATFORM_LEAF_VERSION);
+	if (version >> 16 != PLATFORM_VERSION_MAJOR) {
+		dev_err(device, "the platform speaks version %u.%u, this module %u.x: %s\n",
+			version >> 16, version & 0xffff, PLATFORM_VERSION_MAJOR,
+			version >> 16 > PLATFORM_VERSION_MAJOR ? "take a newer module" :
+								 "take a newer shim");
+		return -ENODEV;
+	}
+	return 0;
+}
+
+/* ---- registers ------------------------------------------------------------------------------- */
+
+static u32 read32(struct pci_platform *pp, enum platform_register reg)
+{
+	return readl(pp->registers + reg);
+}
+
+static u64 read64(struct pci_platform *pp, enum platform_register reg)
+{
+	return readl(pp->registers + reg) | (u64)readl(pp->registers + reg + 4) << 32;
+}
+
+static void write64(struct pci_platform *pp, enum platform_register reg, u64 value)
+{
+	writel((u32)value, pp->registers + reg);
+	writel((u32)(value >> 32), pp->registers + reg + 4);
+}
+
+/* Where a part of the shared memory lies; NULL if it does not lie there in full. */
+static void *shared_part(struct pci_platform *pp, enum platform_register reg, u64 size)
+{
+	u64 offset = read64(pp, reg);
+
+	if (offset % PAGE_SIZE || offset > pp->shared_size || size > pp->shared_size - offset) {
+		dev_err(&pp->pci->dev, "register 0x%x says 0x%llx, %llu bytes do not lie there\n",
+			reg, offset, size);
+		return NULL;
+	}
+	return pp->shared + offset;
+}
+
+static int read_registers(struct pci_platform *pp)
+{
+	struct pvkit_platform *platform = &pp->platform;
+	struct device *device = &pp->pci->dev;
+	u32 magic = read32(pp, PLATFORM_REG_MAGIC), frames;
+
+	if (magic != PLATFORM_MAGIC) {
+		dev_err(device, "magic is 0x%x\n", magic);
+		return -ENODEV;
+	}
+	platform->domain = read32(pp, PLATFORM_REG_DOMAIN);
+	platform->backend_domain = read32(pp, PLATFORM_REG_BACKEND_DOMAIN);
+	platform->ports = read32(pp, PLATFORM_REG_PORTS);
+	platform->store_port = read32(pp, PLATFORM_REG_STORE_PORT);
+	platform->doorbell_stride = read32(pp, PLATFORM_REG_DOORBELL_STRIDE);
+	frames = read32(pp, PLATFORM_REG_GRANT_FRAMES);
+	platform->grants = frames * GRANT_V1_PER_FRAME;
+	if (!platform->ports || platform->ports > EVENT_FIFO_PORTS || !platform->doorbell_stride ||
+	    (u64)platform->ports * platform->doorbell_stride >
+		    pci_resource_len(pp->pci, PLATFORM_BAR_DOORBELLS) ||
+	    !frames || frames > 1U << 16) {
+		dev_err(device, "registers make no sense: %u ports, stride %u, %u grant frames\n",
+			platform->ports, platform->doorbell_stride, frames);
+		return -ENODEV;
+	}
+	platform->pending = shared_part(pp, PLATFORM_REG_PENDING_OFFSET,
+					sizeof(struct platform_pending) +
+						BITS_TO_LONGS(platform->ports) * sizeof(long));
+	platform->store_page = shared_part(pp, PLATFORM_REG_STORE_OFFSET, PAGE_SIZE);
+	platform->entries = shared_part(pp, PLATFORM_REG_GRANT_OFFSET, (u64)frames * PAGE_SIZE);
+	return platform->pending && platform->store_page && platform->entries ? 0 : -ENODEV;
+}
+
+/* ---- mapping --------------------------------------------------------------------------------- */
+
+/*
+ * The BAR is memory, and is to be cached as such. memremap() would degrade it to uncached where the
+ * firmware set up no MTRR that covers it, which is any small monitor; so it is mapped frame by frame.
+ */
+static void *map_shared(struct pci_dev *pci, resource_size_t size)
+{
+#ifdef CONFIG_VMAP_PFN
+	unsigned long first = PHYS_PFN(pci_resource_start(pci, PLATFORM_BAR_SHARED));
+	unsigned long count = PHYS_PFN(size), i, *pfns;
+	void *shared;
+
+	pfns = kvmalloc_array(count, sizeof(*pfns), GFP_KERNEL);
+	if (!pfns)
+		return NULL;
+	for (i = 0; i < count; i++)
+		pfns[i] = first + i;
+	shared = vmap_pfn(pfns, count, PAGE_KERNEL);
+	kvfree(pfns);
+	return shared;
+#else
+	return memremap(pci_resource_start(pci, PLATFORM_BAR_SHARED), size, MEMREMAP_WB);
+#endif
+}
+
+static void unmap_shared(void *shared)
+{
+#ifdef CONFIG_VMAP_PFN
+	if (shared)
+		vunmap(shared);
+#else
+	if (shared)
+		memunmap(shared);
+#endif
+}
+
+static int map_bars(struct pci_platform *pp)
+{
+	struct pci_dev *pci = pp->pci;
+
+	pp->shared_size = pci_resource_len(pci, PLATFORM_BAR_SHARED);
+	if (pci_resource_len(pci, PLATFORM_BAR_REGISTERS) < PLATFORM_REG_END ||
+	    pp->shared_size < PAGE_SIZE || pp->shared_size > SZ_1G) {
+		dev_err(&pci->dev, "BARs are too small or absent\n");
+		return -ENODEV;
+	}
+	pp->registers = pci_iomap(pci, PLATFORM_BAR_REGISTERS, 0);
+	pp->platform.doorbells = pci_iomap(pci, PLATFORM_BAR_DOORBELLS, 0);
+	pp->shared = map_shared(pci, pp->shared_size);
+	return pp->registers && pp->platform.doorbells && pp->shared ? 0 : -ENOMEM;
+}
+
+static void unmap_bars(struct pci_platform *pp)
+{
+	unmap_shared(pp->shared);
+	if (pp->platform.doorbells)
+		pci_iounmap(pp->pci, pp->platform.doorbells);
+	if (pp->registers)
+		pci_iounmap(pp->pci, pp->registers);
+}
+
+/* ---- calls ----------------------------------------------------------------------------------- */
+
+static s64 platform_call(enum platform_op op, u64 argument)
+{
+	return pvkit_hypercall(HYPERCALL_PLATFORM, op, argument, 0);
+}
+
+static s64 reset_platform(struct device *device)
+{
+	unsigned int tries;
+	s64 result;
+
+	for (tries = 0; tries < RESET_TRIES; tries++) {
+		result = platform_call(PLATFORM_OP_RESET, 0);
+		if (result != -EBUSY)
+			break;
+		dev_warn(device, "a back-end does not let go of its grants, trying again\n");
+		msleep(100);
+	}
+	return result;
+}
+
+static int accept_features(struct pci_platform *pp)
+{
+	u64 wanted = read64(pp, PLATFORM_REG_FEATURES) & FEATURES_WANTED;
+
+	write64(pp, PLATFORM_REG_ACCEPT, wanted);
+	pp->platform.features = read64(pp, PLATFORM_REG_ACCEPT);
+	if (pp->platform.features == wanted)
+		return 0;
+	dev_err(&pp->pci->dev, "features 0x%llx were accepted, 0x%llx are in force\n", wanted,
+		pp->platform.features);
+	return -EIO;
+}
+
+/* Whatever was before is gone, and calls work. */
+static int begin(struct pci_platform *pp)
+{
+	s64 result = reset_platform(&pp->pci->dev);
+
+	if (result == -EBUSY) {
+		dev_warn(&pp->pci->dev, "grants of an earlier life stay in use\n");
+	} else if (result) {
+		dev_err(&pp->pci->dev, "the platform cannot be reset (%lld)\n", result);
+		return result;
+	}
+	return accept_features(pp);
+}
+
+/* ---- interrupts ------------------------------------------------------------------------------ */
+
+int pvkit_platform_irq(struct pvkit_platform *platform, u32 vector)
+{
+	return pci_irq_vector(container_of(platform, struct pci_platform, platform)->pci, vector);
+}
+
+static irqreturn_t vector_zero(int irq, void *context)
+{
+	return pvkit_events_demultiplex();
+}
+
+static int open_vectors(struct pci_platform *pp)
+{
+	unsigned int wanted = vectors ?: VECTORS_BASE + VECTORS_PER_CPU * num_possible_cpus();
+	int got, error;
+
+	wanted = clamp_t(unsigned int, wanted, 1, read32(pp, PLATFORM_REG_VECTORS) ?: 1);
+	got = pci_alloc_irq_vectors(pp->pci, 1, wanted, PCI_IRQ_MSIX);
+	if (got < 0) {
+		dev_err(&pp->pci->dev, "no MSI-X vector (%d)\n", got);
+		return got;
+	}
+	pp->platform.vectors = got;
+	/* Never in a thread: it calls the handlers of other interrupts, as an interrupt. */
+	error = request_irq(pci_irq_vector(pp->pci, 0), vector_zero, IRQF_NO_THREAD, "pvkit", pp);
+	if (error) {
+		dev_err(&pp->pci->dev, "vector 0 has no interrupt (%d)\n", error);
+		pci_free_irq_vectors(pp->pci);
+	}
+	return error;
+}
+
+static void close_vectors(struct pci_platform *pp)
+{
+	free_irq(pci_irq_vector(pp->pci, 0), pp);
+	pci_free_irq_vectors(pp->pci);
+}
+
+/*
+ * From here on events interrupt. Vectors that nobody has asked for yet are masked, and latch.
+ */
+static int set_vectors(struct pci_platform *pp, u32 count)
+{
+	s64 result = platform_call(PLATFORM_OP_SET_VECTORS, count);
+
+	if (result)
+		dev_err(&pp->pci->dev, "the platform refuses %u vectors (%lld)\n", count, result);
+	return result;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static int open_services(struct pci_platform *pp)
+{
+	struct pvkit_platform *platform = &pp->platform;
+	int error;
+
+	error = pvkit_grants_start(platform);
+	if (error)
+		return error;
+	error = pvkit_events_start(platform);
+	if (error)
+		goto no_events;
+	error = open_vectors(pp);
+	if (error)
+		goto no_vectors;
+	error = set_vectors(pp, platform->vectors);
+	if (error)
+		goto no_store;
+	error = pvkit_store_start(platform);
+	if (error)
+		goto no_store;
+	error = pvkit_scan_start(platform);
+	if (!error)
+		return 0;
+
+	pvkit_store_stop();
+no_store:
+	platform_call(PLATFORM_OP_SET_VECTORS, 0);
+	close_vectors(pp);
+no_vectors:
+	pvkit_events_stop();
+no_events:
+	pvkit_grants_stop(!reset_platform(&pp->pci->dev));
+	return error;
+}
+
+static void close_services(struct pci_platform *pp)
+{
+	pvkit_scan_stop();
+	pvkit_store_stop();
+	set_vectors(pp, 0);
+	close_vectors(pp);
+	pvkit_events_stop();
+	pvkit_grants_stop(!reset_platform(&pp->pci->dev));
+}
+
+static int platform_probe(struct pci_dev *pci, const struct pci_device_id *id)
+{
+	struct pci_platform *pp;
+	int error;
+
+	if (only)
+		return -EBUSY;
+	error = check_leaves(&pci->dev);
+	if (error)
+		return error;
+	pp = kzalloc(sizeof(*pp), GFP_KERNEL);
+	if (!pp)
+		return -ENOMEM;
+	pp->pci = pci;
+	pp->platform.device = &pci->dev;
+	error = pci_enable_device(pci);
+	if (error)
+		goto no_device;
+	error = pci_request_regions(pci, "pvkit");
+	if (error)
+		goto no_regions;
+	pci_set_master(pci);
+	error = map_bars(pp);
+	if (!error)
+		error = read_registers(pp);
+	if (!error)
+		error = pvkit_hypercall_open(read32(pp, PLATFORM_REG_HYPERCALL_PORT));
+	if (error)
+		goto no_bars;
+	error = begin(pp);
+	if (error)
+		goto no_calls;
+	error = open_services(pp);
+	if (error)
+		goto no_calls;
+	pci_set_drvdata(pci, pp);
+	only = pp;
+	dev_info(&pci->dev, "domain %u, %u ports, %u vectors, %u grants, features 0x%llx\n",
+		 pp->platform.domain, pp->platform.ports - 1, pp->platform.vectors,
+		 pp->platform.grants, pp->platform.features);
+	pvkit_accounts_open();
+	return 0;
+
+no_calls:
+	pvkit_hypercall_close();
+no_bars:
+	unmap_bars(pp);
+	pci_clear_master(pci);
+	pci_release_regions(pci);
+no_regions:
+	pci_disable_device(pci);
+no_device:
+	kfree(pp);
+	return error;
+}
+
+static void platform_remove(struct pci_dev *pci)
+{
+	struct pci_platform *pp = pci_get_drvdata(pci);
+
+	pvkit_accounts_close();
+	only = NULL;
+	close_services(pp);
+	pvkit_hypercall_close();
+	unmap_bars(pp);
+	pci_clear_master(pci);
+	pci_release_regions(pci);
+	pci_disable_device(pci);
+	kfree(pp);
+}
+
+/* ---- sleep ----------------------------------------------------------------------------------- */
+
+/*
+ * By now the devices on the bus have suspended: no grant, no port but the store's is in use.
+ */
+static int platform_suspend(struct device *device)
+{
+	struct pci_platform *pp = dev_get_drvdata(device);
+
+	pvkit_store_suspend();
+	return set_vectors(pp, 0);
+}
+
+static int platform_resume(struct device *device)
+{
+	struct pci_platform *pp = dev_get_drvdata(device);
+	int error;
+
+	pci_set_master(pp->pci);
+	error = begin(pp);
+	if (error)
+		return error;
+	pvkit_grants_forgotten();
+	pvkit_events_forgotten();
+	error = set_vectors(pp, pp->platform.vectors);
+	return error ?: pvkit_store_resume();
+}
+
+static DEFINE_SIMPLE_DEV_PM_OPS(platform_pm, platform_suspend, platform_resume);
+
+/*
+ * The kernel that comes next, by kexec, must not find back-ends that still write into its memory.
+ */
+static void platform_shutdown(struct pci_dev *pci)
+{
+	platform_call(PLATFORM_OP_SET_VECTORS, 0);
+	platform_call(PLATFORM_OP_RESET, 0);
+}
+
+static const struct pci_device_id platform_ids[] = {
+	{ PCI_DEVICE(PLATFORM_PCI_VENDOR, PLATFORM_PCI_DEVICE) },
+	{}
+};
+MODULE_DEVICE_TABLE(pci, platform_ids);
+
+static struct pci_driver platform_driver = {
+	.name = "pvkit",
+	.id_table = platform_ids,
+	.probe = platform_probe,
+	.remove = platform_remove,
+	.shutdown = platform_shutdown,
+	.driver.pm = pm_sleep_ptr(&platform_pm),
+};
+
+int pvkit_platform_register(void)
+{
+	return pci_register_driver(&platform_driver);
+}
+
+void pvkit_platform_unregister(void)
+{
+	pci_unregister_driver(&platform_driver);
+}
+
+void pvkit_platform_show(struct seq_file *file)
+{
+	struct pvkit_platform *platform = &only->platform;
+
+	seq_printf(file, "domain %u\nbackend domain %u\nports %u\nvectors %u\ngrants %u\n",
+		   platform->domain, platform->backend_domain, platform->ports, platform->vectors,
+		   platform->grants);
+	seq_printf(file, "store port %u\nfeatures 0x%llx\n", platform->store_port,
+		   platform->features);
+}
