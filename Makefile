@@ -41,7 +41,7 @@ ring_SRC := $(call sources,ring)
 backend_SRC := $(call sources,backend backend/transport backend/host)
 blk_SRC := $(call sources,backend/blk backend/store)
 net_SRC := $(call sources,backend/net backend/link)
-shim_SRC := $(call sources,hypervisor-shim hypervisor-shim/hvm)
+shim_SRC := $(call sources,hypervisor-shim hypervisor-shim/hvm hypervisor-shim/pv)
 load_SRC := $(call sources,tools/load)
 top_SRC := $(call sources,tools/top)
 
