@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * pvkit-blkd: serves one raw image or block device as a virtio disk over vhost-user.
+ * pvkit-blkd: serves one raw image or block device as a virtio disk over vhost-user, or as a Xen disk
+ * to a guest that it attaches to.
  *
  * The order in main() is the order in which things can go wrong for the user: the command line, the
  * image and its lock, the engine, then the socket. Nothing listens before all the rest is good.
  */
 #include <unistd.h>
 
+#include "backend/blk/blkif.h"
 #include "backend/blk/virtio_blk.h"
 #include "backend/control.h"
 #include "backend/daemon.h"
@@ -78,7 +80,7 @@ static const struct option_spec blkd_options[] = {
 		 "default one for each CPU of the host."},
 	{.name = "queue-size", .kind = OPTION_NUMBER, .offset = FIELD(queue_size), .argument = "N",
 	 .minimum = 4, .maximum = VIRTQUEUE_SIZE_MAX,
-	 .help = "The largest ring that is served, in descriptors. The default is 1024."},
+	 .help = "The largest virtio ring that is served, in descriptors. The default is 1024."},
 	DAEMON_POLL_OPTION("queue"),
 	{.name = "register-memory", .kind = OPTION_FLAG, .offset = FIELD(register_memory),
 	 .help = "Register guest memory with io_uring. That pins all of it: not for guests that give "
@@ -92,12 +94,15 @@ static const struct option_spec blkd_options[] = {
 
 static const struct program_spec blkd_program = {
 	.name = "pvkit-blkd",
-	.summary = "serve a disk image to a virtual machine over vhost-user",
+	.summary = "serve a disk image to a virtual machine, as virtio or as Xen's block device",
 	.usage = "--socket-path PATH --blk-file IMAGE [OPTION...]",
 	.description =
 		"pvkit-blkd serves one raw image or block device as a virtio disk to any vhost-user "
 		"front-end: pvkit-shim, QEMU, user-mode Linux. Requests go straight from the guest's "
 		"memory to the image; each queue has a thread and an I/O engine of its own.\n"
+		"\n"
+		"With --attach or --attach-fd it serves the image as a Xen block device (blkif) to a "
+		"guest of pvkit-shim in PV mode, from the same threads and engines.\n"
 		"\n"
 		"SIGHUP makes it look at the image's size again; when the image grew, the guest is told "
 		"of its new capacity. SIGTERM and SIGINT end it once all requests in flight are "
@@ -162,39 +167,81 @@ static struct store_image *open_image(const struct config *config)
 	return store_image_open(&options);
 }
 
-static struct virtio_blk *open_device(const struct config *config, struct store_image *image,
-				      struct stats_page **stats)
+/* What either kind of device needs; false after a line. */
+static bool open_engine(const struct config *config, struct store_image *image,
+			const struct store_engine **engine, struct stats_page **stats)
+{
+	*engine = store_engine_choose(config->engine, config->cache);
+	if (!*engine)
+		return false;
+	*stats = stats_open("pvkit-blkd", STATS_DEVICE_BLK, image->name, config->queues);
+	return true;
+}
+
+static void on_hangup_virtio(void *context)
+{
+	virtio_blk_resize(context);
+}
+
+static int serve_virtio(const struct config *config, struct store_image *image,
+			const struct store_engine *engine, struct stats_page *stats)
 {
 	struct virtio_blk_options options = {
 		.image = image,
+		.engine = engine,
+		.stats = stats,
 		.queues = config->queues,
 		.queue_size = config->queue_size,
 		.serial = config->serial,
 		.poll_us = config->daemon.poll_us,
 		.register_memory = config->register_memory,
 	};
-	struct virtio_blk *blk;
+	struct virtio_blk *blk = virtio_blk_open(&options);
+	int status;
 
-	options.engine = store_engine_choose(config->engine, config->cache);
-	if (!options.engine)
-		return NULL;
-	*stats = stats_open("pvkit-blkd", STATS_DEVICE_BLK, image->name, config->queues);
-	options.stats = *stats;
-	blk = virtio_blk_open(&options);
-	if (!blk)
+	if (!blk) {
 		log_errno("%s: no memory for the device", image->name);
-	return blk;
+		return 1;
+	}
+	control_on_hangup(on_hangup_virtio, blk);
+	status = daemon_serve(&config->daemon, virtio_blk_device(blk));
+	virtio_blk_close(blk);
+	return status;
 }
 
-static void on_hangup(void *context)
+static void on_hangup_xen(void *context)
 {
-	virtio_blk_resize(context);
+	blkif_resize(context);
+}
+
+static int serve_xen(const struct config *config, struct store_image *image,
+		     const struct store_engine *engine, struct stats_page *stats)
+{
+	struct blkif_options options = {
+		.image = image,
+		.engine = engine,
+		.stats = stats,
+		.queues = config->queues,
+		.poll_us = config->daemon.poll_us,
+		.register_memory = config->register_memory,
+	};
+	struct blkif *blkif = blkif_open(&options);
+	int status;
+
+	if (!blkif) {
+		log_errno("%s: no memory for the device", image->name);
+		return 1;
+	}
+	control_on_hangup(on_hangup_xen, blkif);
+	status = daemon_serve_xen(&config->daemon, blkif_device(blkif));
+	blkif_close(blkif);
+	return status;
 }
 
 int main(int argc, char **argv)
 {
+	const struct store_engine *engine;
 	struct stats_page *stats = NULL;
-	struct virtio_blk *blk = NULL;
 	struct store_image *image;
 	struct config config;
 	int status = 1;
@@ -204,13 +251,10 @@ int main(int argc, char **argv)
 		     "{\"type\":\"block\",\"features\":[\"read-only\",\"blk-file\"]}",
 		     check_options);
 	image = open_image(&config);
-	if (image)
-		blk = open_device(&config, image, &stats);
-	if (blk) {
-		control_on_hangup(on_hangup, blk);
-		status = daemon_serve(&config.daemon, virtio_blk_device(blk));
-	}
-	virtio_blk_close(blk);
+	if (image && open_engine(&config, image, &engine, &stats))
+		status = daemon_attaches(&config.daemon)
+				 ? serve_xen(&config, image, engine, stats)
+				 : serve_virtio(&config, image, engine, stats);
 	if (stats)
 		stats_close(stats);
 	store_image_close(image);

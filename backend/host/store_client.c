@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "abi/store.h"
 #include "backend/control.h"
 #include "backend/host/host.h"
 #include "backend/host/store_client.h"

@@ -16,7 +16,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "abi/store.h"
 
 struct store_client;
 

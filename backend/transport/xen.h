@@ -36,7 +36,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "abi/store.h"
 #include "backend/host/host.h"
 #include "backend/host/store_client.h"
 #include "ring/xen_ring.h"

@@ -9,6 +9,7 @@
 #ifndef PVKIT_BACKEND_TRANSPORT_XEN_PRIVATE_H
 #define PVKIT_BACKEND_TRANSPORT_XEN_PRIVATE_H
 
+#include "abi/store.h"
 #include "backend/transport/xen.h"
 #include "common/log.h"
 
