@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The handshake: abi/netif.h has the two columns.
+ *
+ *	back-end is	we
+ *	InitWait	read what it can, make queues, write them down, are Connected
+ *	Connected	appear, if it is the first time, and open for traffic
+ *	Closing		stop traffic, are Closed; the queues' memory stays: it may still be in use
+ *	Closed, gone	free the queues; are Initialising if we asked for it (pvnet_reopen()),
+ *			else Closed
+ *
+ * A back-end that is in InitWait when we were connected is another one, which knows nothing of our
+ * queues: they are made anew. A retired device stays so until it is bound to the driver again: who
+ * broke the protocol once is not asked to try again by itself.
+ */
+#include <linux/bpf.h>
+#include <linux/rtnetlink.h>
+
+#include "guest-drivers/net/net.h"
+
+#define PART_MS    3000
+
+/* ---- what the back-end can ------------------------------------------------------------------- */
+
+static bool offered(const struct pvnet *net, const char *key)
+{
+	return pvkit_store_read_number_or(net->device->backend, key, 1, 0);
+}
+
+static int read_features(struct pvnet *net)
+{
+	struct pvnet_features *back = &net->back;
+
+	if (!offered(net, NETIF_KEY_RX_COPY)) {
+		pvkit_device_fail(net->device, -EPROTO,
+				  "the back-end does not offer " NETIF_KEY_RX_COPY
+				  ": it is too old for this driver");
+		return -EPROTO;
+	}
+	back->sg = offered(net, NETIF_KEY_SG);
+	back->gso_v4 = offered(net, NETIF_KEY_GSO_TCPV4);
+	back->gso_v6 = offered(net, NETIF_KEY_GSO_TCPV6);
+	back->csum_v4 = !offered(net, NETIF_KEY_NO_CSUM_V4);
+	back->csum_v6 = offered(net, NETIF_KEY_CSUM_V6);
+	back->split = offered(net, NETIF_KEY_SPLIT_EVENT_CHANNELS);
+	back->headroom = offered(net, NETIF_KEY_XDP_HEADROOM_OFFER);
+	/* Without the dynamic kind there is no way back to all groups. */
+	back->multicast =
+		offered(net, NETIF_KEY_MULTICAST) && offered(net, NETIF_KEY_DYNAMIC_MULTICAST);
+	back->queues =
+		pvkit_store_read_number_or(net->device->backend, STORE_KEY_MAX_QUEUES, U16_MAX, 1);
+	return 0;
+}
+
+static void read_carrier(struct pvnet *net)
+{
+	const char *backend = net->device->backend;
+
+	net->speed = pvkit_store_read_number_or(backend, NETIF_KEY_SPEED, INT_MAX, 0);
+	if (test_bit(PVNET_ONLINE, &net->flags) && !pvnet_retired(net) &&
+	    pvkit_store_read_number_or(backend, NETIF_KEY_CARRIER, 1, 1))
+		netif_carrier_on(net->dev);
+	else
+		netif_carrier_off(net->dev);
+}
+
+void pvnet_carrier_changed(struct pvkit_watch *watch, const char *path)
+{
+	struct pvnet *net = container_of(watch, struct pvnet, carrier);
+
+	rtnl_lock();
+	read_carrier(net);
+	rtnl_unlock();
+}
+
+/* ---- what we say ----------------------------------------------------------------------------- */
+
+struct front_key {
+	const char *key;
+	unsigned int value;
+};
+
+static int write_keys(struct pvnet *net, struct pvkit_store_transaction transaction)
+{
+	/* A program sees frames in one page, complete, and nothing but frames. */
+	const bool plain = net->xdp_headroom;
+	const struct front_key keys[] = {
+		{NETIF_KEY_REQUEST_RX_COPY, 1},
+		{NETIF_KEY_RX_NOTIFY, 1},
+		{NETIF_KEY_SG, !plain},
+		{NETIF_KEY_GSO_TCPV4, !plain},
+		{NETIF_KEY_GSO_TCPV6, !plain},
+		{NETIF_KEY_NO_CSUM_V4, plain},
+		{NETIF_KEY_CSUM_V6, !plain},
+		{NETIF_KEY_XDP_HEADROOM, net->back.headroom ? net->xdp_headroom : 0},
+		{NETIF_KEY_REQUEST_MULTICAST, net->filtering},
+	};
+	unsigned int i;
+	int error;
+
+	for (i = 0; i < ARRAY_SIZE(keys); i++) {
+		error = pvkit_store_write(transaction, net->device->path, keys[i].key, "%u",
+					  keys[i].value);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+/* What an earlier handshake may have left, and a key that says otherwise now. */
+static int remove_key(struct pvkit_store_transaction transaction, const char *directory,
+		      const char *key)
+{
+	int error = pvkit_store_remove(transaction, directory, key);
+
+	return error == -ENOENT ? 0 : error;
+}
+
+static int write_channels(const struct pvnet_queue *queue,
+			  struct pvkit_store_transaction transaction, const char *directory)
+{
+	int error;
+
+	if (!queue->net->back.split)
+		return pvkit_store_write(transaction, directory, STORE_KEY_EVENT_CHANNEL, "%u",
+					 queue->rx_event.port) ?:
+		       remove_key(transaction, directory, NETIF_KEY_EVENT_CHANNEL_TX) ?:
+		       remove_key(transaction, directory, NETIF_KEY_EVENT_CHANNEL_RX);
+	error = pvkit_store_write(transaction, directory, NETIF_KEY_EVENT_CHANNEL_TX, "%u",
+				  queue->tx_event.port);
+	return error ?:
+	       pvkit_store_write(transaction, directory, NETIF_KEY_EVENT_CHANNEL_RX, "%u",
+				 queue->rx_event.port) ?:
+	       remove_key(transaction, directory, STORE_KEY_EVENT_CHANNEL);
+}
+
+static int write_queue(const struct pvnet_queue *queue, struct pvkit_store_transaction transaction)
+{
+	const struct pvnet *net = queue->net;
+	const char *directory = net->device->path;
+	char *own = NULL;
+	int error;
+
+	if (net->queues > 1) {
+		own = kasprintf(GFP_KERNEL, "%s/" STORE_KEY_QUEUE_PREFIX "%u", directory,
+				queue->index);
+		if (!own)
+			return -ENOMEM;
+		directory = own;
+	}
+	error = pvkit_store_write(transaction, directory, NETIF_KEY_TX_RING_REF, "%u",
+				  queue->tx.shared.reference[0]);
+	if (!error)
+		error = pvkit_store_write(transaction, directory, NETIF_KEY_RX_RING_REF, "%u",
+					  queue->rx.shared.reference[0]);
+	if (!error)
+		error = write_channels(queue, transaction, directory);
+	kfree(own);
+	return error;
+}
+
+static int write_all(struct pvnet *net, struct pvkit_store_transaction transaction)
+{
+	unsigned int i;
+	int error;
+
+	if (net->queues > 1)
+		error = pvkit_store_write(transaction, net->device->path, STORE_KEY_NUM_QUEUES,
+					  "%u", net->queues);
+	else
+		error = remove_key(transaction, net->device->path, STORE_KEY_NUM_QUEUES);
+	for (i = 0; i < net->queues && !error; i++)
+		error = write_queue(net->queue[i], transaction);
+	return error ?: write_keys(net, transaction);
+}
+
+/* All of it or nothing: the back-end must not see half a device. */
+static int publish(struct pvnet *net)
+{
+	struct pvkit_store_transaction transaction;
+	int error;
+
+	do {
+		error = pvkit_store_begin(&transaction);
+		if (error)
+			return error;
+		error = write_all(net, transaction);
+		if (error) {
+			pvkit_store_end(transaction, true);
+			return error;
+		}
+		error = pvkit_store_end(transaction, false);
+	} while (error == -EAGAIN);
+	return error;
+}
+
+/* ---- queues ---------------------------------------------------------------------------------- */
+
+void pvnet_start(struct pvnet *net)
+{
+	unsigned int i;
+
+	if (!netif_running(net->dev) || !test_bit(PVNET_ONLINE, &net->flags) ||
+	    test_and_set_bit(PVNET_POLLING, &net->flags))
+		return;
+	for (i = 0; i < net->queues; i++) {
+		pvnet_queue_start(net->queue[i]);
+		netif_tx_wake_queue(netdev_get_tx_queue(net->dev, i));
+	}
+}
+
+void pvnet_quiesce(struct pvnet *net)
+{
+	unsigned int i;
+
+	if (!test_and_clear_bit(PVNET_POLLING, &net->flags))
+		return;
+	for (i = 0; i < net->queues; i++)
+		pvnet_queue_stop(net->queue[i]);
+	/* No poll function can wake them any more; returns when no sender is inside. */
+	netif_tx_disable(net->dev);
+}
+
+void pvnet_disconnect(struct pvnet *net)
+{
+	unsigned int queues = net->queues, i;
+
+	clear_bit(PVNET_ONLINE, &net->flags);
+	netif_carrier_off(net->dev);
+	pvnet_quiesce(net);
+	if (!queues)
+		return;
+	WRITE_ONCE(net->queues, 0);
+	/* Senders, redirected frames and readers of statistics look at the queues under RCU. */
+	synchronize_net();
+	for (i = 0; i < queues; i++) {
+		pvnet_count(net->queue[i], &net->past);
+		pvnet_queue_free(net->queue[i]);
+		net->queue[i] = NULL;
+	}
+}
+
+static int make_queues(struct pvnet *net)
+{
+	unsigned int wanted = clamp(net->queues_wanted, 1U, max(net->back.queues, 1U)), i;
+	struct pvnet_queue *queue;
+
+	for (i = 0; i < wanted; i++) {
+		queue = pvnet_queue_new(net, i);
+		if (IS_ERR(queue)) {
+			if (!i)
+				return PTR_ERR(queue);
+			netdev_info(net->dev, "%u of %u queues: error %ld for more\n", i, wanted,
+				    PTR_ERR(queue));
+			break;
+		}
+		net->queue[i] = queue;
+	}
+	WRITE_ONCE(net->queues, i);
+	return 0;
+}
+
+static void connect(struct pvnet *net)
+{
+	int error;
+
+	pvnet_disconnect(net);
+	if (read_features(net))
+		return;
+	net->xdp_headroom = rtnl_dereference(net->xdp) ? XDP_PACKET_HEADROOM : 0;
+	pvnet_multicast_begin(net);
+	error = make_queues(net);
+	if (error) {
+		pvkit_device_fail(net->device, error, "no memory or grants for a queue");
+		return;
+	}
+	error = publish(net);
+	if (!error)
+		error = netif_set_real_num_tx_queues(net->dev, net->queues)
+				?: netif_set_real_num_rx_queues(net->dev, net->queues);
+	if (!error)
+		error = pvkit_device_switch(net->device, STORE_STATE_CONNECTED);
+	if (error) {
+		pvkit_device_fail(net->device, error, "cannot publish the queues");
+		pvnet_disconnect(net);
+	}
+}
+
+/* The back-end serves our queues. */
+static void go_online(struct pvnet *net)
+{
+	int error;
+
+	if (!net->queues || test_and_set_bit(PVNET_ONLINE, &net->flags))
+		return;
+	error = pvnet_show(net);
+	if (error) {
+		pvkit_device_fail(net->device, error, "cannot register a network interface");
+		return;
+	}
+	pvnet_start(net);
+	pvnet_multicast_soon(net);
+}
+
+/* ---- states ---------------------------------------------------------------------------------- */
+
+void pvnet_reopen(struct pvnet *net)
+{
+	if (!net->queues || pvnet_retired(net))
+		return; /* the next handshake will say it */
+	set_bit(PVNET_REOPEN, &net->flags);
+	pvnet_quiesce(net);
+	netif_carrier_off(net->dev);
+	pvkit_device_switch(net->device, STORE_STATE_CLOSING);
+}
+
+static void backend_waits(struct pvnet *net)
+{
+	bool fresh = net->device->state != STORE_STATE_CONNECTED;
+
+	/* Connected, and it has not got there yet: this is the state that we answered already. */
+	if (pvnet_retired(net) || (!fresh && !test_bit(PVNET_ONLINE, &net->flags)))
+		return;
+	clear_bit(PVNET_REOPEN, &net->flags);
+	connect(net);
+}
+
+static void backend_closes(struct pvnet *net)
+{
+	pvnet_quiesce(net);
+	netif_carrier_off(net->dev);
+	if (!test_bit(PVNET_REOPEN, &net->flags))
+		pvkit_device_switch(net->device, STORE_STATE_CLOSED);
+}
+
+static void backend_closed(struct pvnet *net)
+{
+	bool reopen = test_and_clear_bit(PVNET_REOPEN, &net->flags) && !pvnet_retired(net);
+
+	/* Nothing to close: it is where it begins, and so are we. */
+	if (!net->queues && net->device->state == STORE_STATE_INITIALISING)
+		return;
+	pvnet_disconnect(net);
+	pvkit_device_switch(net->device, reopen ? STORE_STATE_INITIALISING : STORE_STATE_CLOSED);
+}
+
+void pvnet_backend_changed(struct pvkit_device *device, enum store_state state)
+{
+	struct pvnet *net = dev_get_drvdata(&device->dev);
+
+	rtnl_lock();
+	switch (state) {
+	case STORE_STATE_INIT_WAIT:
+		backend_waits(net);
+		break;
+	case STORE_STATE_CONNECTED:
+		go_online(net);
+		read_carrier(net);
+		if (netif_carrier_ok(net->dev))
+			netdev_notify_peers(net->dev);
+		break;
+	case STORE_STATE_CLOSING:
+		backend_closes(net);
+		break;
+	case STORE_STATE_UNKNOWN:
+	case STORE_STATE_CLOSED:
+		backend_closed(net);
+		break;
+	default:
+		break;
+	}
+	rtnl_unlock();
+}
+
+void pvnet_part(struct pvnet *net)
+{
+	const unsigned int free = 1U << STORE_STATE_UNKNOWN | 1U << STORE_STATE_INITIALISING |
+				  1U << STORE_STATE_INIT_WAIT | 1U << STORE_STATE_CLOSED;
+
+	pvkit_device_switch(net->device, STORE_STATE_CLOSING);
+	if (pvkit_device_await(net->device, free, PART_MS) == -ETIMEDOUT)
+		dev_warn(&net->device->dev,
+			 "the back-end does not close: what it holds is given back later\n");
+}
