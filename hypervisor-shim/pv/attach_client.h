@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * A back-end as the shim knows it, attached or absent: identity, connection, ledger, and which notices
+ * it has not answered. Internal to attach*.c; pv.lock covers all of it.
+ *
+ *	connected ──HELLO──→ attached ──socket closes──→ absent ──process ended, RELEASE──→ gone
+ *	    │                    ↑                          │
+ *	    └────────────────────┴────HELLO with cookie─────┘
+ */
+#ifndef PVKIT_HYPERVISOR_SHIM_PV_ATTACH_CLIENT_H
+#define PVKIT_HYPERVISOR_SHIM_PV_ATTACH_CLIENT_H
+
+#include "abi/attach.h"
+#include "common/log.h"
+#include "hypervisor-shim/pv/pv.h"
+
+#define CLIENTS_MAX 64
+#define NOTICES_MAX 8
+
+struct notice {
+	uint16_t type; /* 0: free */
+	uint32_t sequence;
+	int64_t deadline; /* ms */
+};
+
+struct client {
+	int fd; /* -1: absent */
+	int pidfd; /* -1: we did not start it, or its process has ended */
+	const char *device; /* as attach_add() was told; NULL */
+	int64_t greet_by; /* ms; 0: it has greeted, or may take its time */
+	uint16_t owner; /* 0: has not greeted */
+	uint8_t cookie[ATTACH_COOKIE_BYTES];
+	uint64_t features;
+	struct sealed_memory ledger;
+	uint32_t sequence; /* of our messages */
+	struct notice notice[NOTICES_MAX];
+	char name[33]; /* its own, made printable */
+};
+
+extern struct client *attach_clients[CLIENTS_MAX];
+extern struct log_limit attach_faults;
+
+/* NULL: too many, or no memory; the descriptors stay the caller's then. */
+struct client *client_new(int fd, int pidfd, const char *device);
+/*
+ * Its connection is over, for @why, or because it closed it (NULL). One that never greeted is freed.
+ * Wakes who waits for its answers.
+ */
+void client_disconnect(struct client *client, const char *why);
+/* Gone for good: ports and pins too. Frees it. */
+void client_release(struct client *client);
+const char *client_name(const struct client *client);
+
+/* Gives a new client its identity. 0 or -errno. */
+int client_greet(struct client *client, uint64_t features);
+/* @client is @absent again. Frees @absent. */
+void client_resume(struct client *client, struct client *absent);
+struct client *client_by_cookie(const uint8_t *cookie);
+struct client *client_by_owner(uint16_t owner);
+bool client_attached(const struct client *client);
+
+/* One message with @count descriptors. False: it was disconnected, do not touch it any more. */
+bool client_send(struct client *client, struct attach_header *header, const void *body,
+		 const int *fds, unsigned int count);
+/* A message of ours, which is to be answered if @answered. */
+bool client_notify(struct client *client, uint16_t type, const void *body, uint32_t size,
+		   const int *fds, unsigned int count, bool answered);
+bool client_send_grant_table(struct client *client, bool closed);
+bool client_owes(const struct client *client, uint16_t type);
+
+/* What arrived. False: it was disconnected. */
+bool client_receive(struct client *client);
+
+/* The counts can be made exact when no back-end is attached. */
+void clients_recount(void);
+/* Those that did not keep a deadline are disconnected. ms until the next one; -1: none. */
+int clients_expire(void);
+/* Something changed that attach_tell_*() waits for. */
+void clients_changed(void);
+int64_t attach_now(void); /* ms */
+
+#endif
