@@ -45,6 +45,8 @@ static unsigned int id_bits(unsigned int cpus)
 	return bits;
 }
 
+static unsigned int (*make_own)(unsigned int cpu, struct kvm_cpuid_entry2 *entries);
+
 static struct kvm_cpuid2 *supported(void)
 {
 	struct kvm_cpuid2 *table;
@@ -52,7 +54,8 @@ static struct kvm_cpuid2 *supported(void)
 	table = calloc(1, sizeof(*table) + CPUID_ENTRIES_MAX * sizeof(table->entries[0]));
 	if (!table)
 		return NULL;
-	table->nent = CPUID_ENTRIES_MAX - 4; /* room for what add_topology() appends */
+	/* Room for what add_topology() and others append. */
+	table->nent = CPUID_ENTRIES_MAX - 4 - CPUID_LEAVES_MAX;
 	if (ioctl(vm_kvm_fd(), KVM_GET_SUPPORTED_CPUID, table) < 0) {
 		free(table);
 		return NULL;
@@ -168,6 +171,20 @@ static void shape(struct kvm_cpuid_entry2 *entry, unsigned int cpu, unsigned int
 	}
 }
 
+void cpuid_add_leaves(unsigned int (*make)(unsigned int cpu, struct kvm_cpuid_entry2 *entries))
+{
+	make_own = make;
+}
+
+static void add_own(struct kvm_cpuid2 *table, unsigned int cpu)
+{
+	struct kvm_cpuid_entry2 entries[CPUID_LEAVES_MAX];
+	unsigned int count = make_own ? make_own(cpu, entries) : 0;
+
+	for (unsigned int i = 0; i < count; i++)
+		add(table, &entries[i]);
+}
+
 unsigned int cpuid_address_bits(void)
 {
 	struct kvm_cpuid2 *table = supported();
@@ -210,5 +227,6 @@ struct kvm_cpuid2 *cpuid_make(unsigned int cpu, unsigned int cpus)
 	for (uint32_t i = 0; i < table->nent; i++)
 		shape(&table->entries[i], cpu, cpus, amd);
 	add_topology(table, cpu, cpus);
+	add_own(table, cpu);
 	return table;
 }

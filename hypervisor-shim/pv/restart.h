@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * What has to be agreed with all back-ends, and so may wait for them: a guest that starts anew, and
+ * another version of its grant table.
+ *
+ * A guest starts anew in three ways. PLATFORM_OP_RESET: a module comes or goes, the machine runs on.
+ * SUSPEND: the module stays, its ports and grants go. A reset of the machine: nothing that was there
+ * counts any more. In all of them the ports are closed first, so that nothing interrupts; then
+ * back-ends are told, and have stopped; then grants are cleared, but those that are in use still: a
+ * back-end that is dead or late may have requests in flight.
+ *
+ * One of these at a time; pv.lock is held by the caller, and is released while they wait.
+ */
+#ifndef PVKIT_HYPERVISOR_SHIM_PV_RESTART_H
+#define PVKIT_HYPERVISOR_SHIM_PV_RESTART_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* False: another one is under way. */
+bool restart_begin(void);
+void restart_end(void);
+
+/* -EBUSY: grants are in use, and stay; or @give_up said true, which is asked from time to time. */
+int restart_guest(bool (*give_up)(void));
+/* No vCPU runs, and the guest that comes knows nothing: no grant is spared. */
+void restart_machine(void);
+/* -EBUSY: a grant is in use; or as above. */
+int restart_grants(uint32_t version, bool (*give_up)(void));
+
+#endif
