@@ -89,6 +89,7 @@ unit_ROOMS_abi :=
 unit_ROOMS_common := common
 unit_ROOMS_ring := ring
 unit_ROOMS_transport := backend shim ring common
+unit_ROOMS_host := backend ring common
 unit_ROOMS_blk := blk backend ring common
 unit_ROOMS_net := net backend ring common
 unit_ROOMS_shim := shim ring common
