@@ -179,6 +179,9 @@ ABI_ASSERT(sizeof(union blkif_req) == 112);
 #define BLKIF_KEY_DISCARD_ALIGNMENT    "discard-alignment" /* bytes; default 0 */
 #define BLKIF_KEY_DISCARD_SECURE       "discard-secure" /* 1: BLKIF_DISCARD_FLAG_SECURE works */
 #define BLKIF_KEY_DISCARD_ENABLE       "discard-enable" /* administrator: 0: do not offer it */
+/* pvkit's own: what udev tells disks apart by; printable text, absent: none. */
+#define BLKIF_KEY_SERIAL       "serial"
+#define BLKIF_SERIAL_BYTES_MAX 63
 
 #define BLKIF_INFO_CDROM     0x1
 #define BLKIF_INFO_REMOVABLE 0x2
