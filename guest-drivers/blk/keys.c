@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The store's keys, both ways. Numbers that are not, or are too large, count as absent; terms.c
+ * says what becomes of those that are there.
+ */
+#include <linux/slab.h>
+
+#include "guest-drivers/blk/blk.h"
+
+#define TRANSACTION_TRIES 16
+#define DIRECTORY_BYTES   128
+
+/* ---- what the back-end offers ---------------------------------------------------------------- */
+
+static u32 offered(struct pvd *pvd, const char *key, u32 otherwise)
+{
+	return pvkit_store_read_number_or(pvd->device->backend, key, U32_MAX, otherwise);
+}
+
+void pvd_read_terms(struct pvd *pvd, struct terms *terms)
+{
+	struct terms_offer offer = {
+		.queues = offered(pvd, STORE_KEY_MAX_QUEUES, 1),
+		.ring_page_order = offered(pvd, BLKIF_KEY_MAX_RING_PAGE_ORDER, 0),
+		.ring_pages = offered(pvd, BLKIF_KEY_MAX_RING_PAGES, 0),
+		.indirect_segments = offered(pvd, BLKIF_KEY_MAX_INDIRECT, 0),
+		.flush = offered(pvd, BLKIF_KEY_FLUSH, 0),
+		.barrier = offered(pvd, BLKIF_KEY_BARRIER, 0),
+		.discard = offered(pvd, BLKIF_KEY_DISCARD, 0),
+		.persistent = offered(pvd, BLKIF_KEY_PERSISTENT, 0),
+		.write_zeroes = offered(pvd, BLKIF_KEY_WRITE_ZEROES, 0),
+	};
+	struct terms_wish wish;
+
+	pvd_wish(&wish);
+	/* Whoever gave us the device may say so in our own directory. */
+	if (!pvkit_store_read_number_or(pvd->device->path, STORE_KEY_TRUSTED, 1, 1))
+		wish.trusted = false;
+	if (pvd->disk) {
+		wish.queues = pvd->irq_maps;
+		wish.poll_queues = pvd->poll_maps;
+		wish.indirect_segments = max(wish.indirect_segments, pvd->terms.segments);
+	}
+	terms_agree(terms, &offer, &wish);
+	/* Queues of blk-mq that share a ring need one that interrupts. */
+	if (pvd->disk && terms->queues < pvd->queues)
+		terms->poll_queues = 0;
+}
+
+/* ---- what we answer -------------------------------------------------------------------------- */
+
+static int remove_key(struct pvkit_store_transaction t, const char *directory, const char *key)
+{
+	int ret = pvkit_store_remove(t, directory, key);
+
+	return ret == -ENOENT ? 0 : ret;
+}
+
+static int write_ring(struct pvd *pvd, struct pvkit_store_transaction t, struct pvd_queue *queue,
+		      const char *directory)
+{
+	unsigned int i;
+	int ret = 0;
+
+	if (queue->shared.count == 1) {
+		/* What an earlier front-end left would be believed. */
+		ret = remove_key(t, directory, BLKIF_KEY_RING_REF_PREFIX "0");
+		if (!ret)
+			ret = pvkit_store_write(t, directory, BLKIF_KEY_RING_REF, "%u",
+						queue->shared.reference[0]);
+	} else {
+		for (i = 0; i < queue->shared.count && !ret; i++) {
+			char key[sizeof(BLKIF_KEY_RING_REF_PREFIX) + 4];
+
+			snprintf(key, sizeof(key), BLKIF_KEY_RING_REF_PREFIX "%u", i);
+			ret = pvkit_store_write(t, directory, key, "%u",
+						queue->shared.reference[i]);
+		}
+	}
+	if (!ret)
+		ret = pvkit_store_write(t, directory, STORE_KEY_EVENT_CHANNEL, "%u",
+					queue->event.port);
+	return ret;
+}
+
+static int write_order(struct pvd *pvd, struct pvkit_store_transaction t)
+{
+	const char *directory = pvd->device->path;
+	u32 order = pvd->terms.ring_page_order;
+	int ret;
+
+	if (!order) {
+		ret = remove_key(t, directory, BLKIF_KEY_RING_PAGE_ORDER);
+		return ret ? ret : remove_key(t, directory, BLKIF_KEY_NUM_RING_PAGES);
+	}
+	ret = pvkit_store_write(t, directory, BLKIF_KEY_RING_PAGE_ORDER, "%u", order);
+	if (!ret)
+		ret = pvkit_store_write(t, directory, BLKIF_KEY_NUM_RING_PAGES, "%u", 1U << order);
+	return ret;
+}
+
+static int write_keys(struct pvd *pvd, struct pvkit_store_transaction t)
+{
+	const char *directory = pvd->device->path;
+	unsigned int i;
+	int ret;
+
+	ret = write_order(pvd, t);
+	if (!ret)
+		ret = pvkit_store_write(t, directory, STORE_KEY_NUM_QUEUES, "%u",
+					pvd->terms.queues);
+	if (!ret)
+		ret = pvkit_store_write(t, directory, STORE_KEY_PROTOCOL, "%s",
+					STORE_PROTOCOL_X86_64);
+	if (!ret)
+		ret = pvkit_store_write(t, directory, BLKIF_KEY_PERSISTENT, "%u",
+					pvd->terms.persistent);
+	if (!ret && pvd->terms.write_zeroes)
+		ret = pvkit_store_write(t, directory, BLKIF_KEY_WRITE_ZEROES, "1");
+	if (pvd->terms.queues == 1)
+		return ret ? ret : write_ring(pvd, t, &pvd->queue[0], directory);
+
+	for (i = 0; i < pvd->terms.queues && !ret; i++) {
+		char queue[DIRECTORY_BYTES];
+
+		if (snprintf(queue, sizeof(queue), "%s/" STORE_KEY_QUEUE_PREFIX "%u", directory,
+			     i) >= (int)sizeof(queue))
+			return -ENAMETOOLONG;
+		ret = write_ring(pvd, t, &pvd->queue[i], queue);
+	}
+	return ret;
+}
+
+int pvd_write_queues(struct pvd *pvd)
+{
+	struct pvkit_store_transaction t;
+	unsigned int tries;
+	int ret, end;
+
+	for (tries = 0; tries < TRANSACTION_TRIES; tries++) {
+		ret = pvkit_store_begin(&t);
+		if (ret)
+			return ret;
+		ret = write_keys(pvd, t);
+		end = pvkit_store_end(t, ret != 0);
+		if (!ret && end != -EAGAIN)
+			return end;
+		if (ret && ret != -EAGAIN)
+			return ret;
+	}
+	return -EAGAIN;
+}
+
+/* ---- the disk -------------------------------------------------------------------------------- */
+
+const char *pvd_read_disk(struct pvd *pvd, struct terms_disk *disk)
+{
+	u32 size = offered(pvd, BLKIF_KEY_SECTOR_SIZE, BLKIF_SECTOR_BYTES);
+	char *type;
+
+	if (pvkit_store_read_number(PVKIT_STORE_NONE, pvd->device->backend, BLKIF_KEY_SECTORS,
+				    U64_MAX, &disk->sectors))
+		return "it does not tell the number of sectors";
+	disk->sector_size = size;
+	disk->physical_sector_size = offered(pvd, BLKIF_KEY_PHYSICAL_SECTOR_SIZE, size);
+	disk->info = offered(pvd, BLKIF_KEY_INFO, 0);
+	disk->discard_granularity = offered(pvd, BLKIF_KEY_DISCARD_GRANULARITY, size);
+	disk->discard_alignment = offered(pvd, BLKIF_KEY_DISCARD_ALIGNMENT, 0);
+	disk->discard_secure = offered(pvd, BLKIF_KEY_DISCARD_SECURE, 0);
+
+	type = pvkit_store_read(PVKIT_STORE_NONE, pvd->device->path, BLKIF_KEY_DEVICE_TYPE, NULL);
+	if (!IS_ERR(type)) {
+		if (!strcmp(type, "cdrom"))
+			disk->info |= BLKIF_INFO_CDROM;
+		kfree(type);
+	}
+	return terms_check_disk(disk, PAGE_SIZE);
+}
+
+void pvd_read_serial(struct pvd *pvd)
+{
+	char *serial =
+		pvkit_store_read(PVKIT_STORE_NONE, pvd->device->backend, BLKIF_KEY_SERIAL, NULL);
+	size_t i;
+
+	pvd->serial[0] = '\0';
+	if (IS_ERR(serial))
+		return;
+	/* It goes to udev's rules and names: nothing but what prints. */
+	for (i = 0; serial[i] && i < BLKIF_SERIAL_BYTES_MAX; i++)
+		pvd->serial[i] = serial[i] > ' ' && serial[i] <= '~' ? serial[i] : '_';
+	pvd->serial[i] = '\0';
+	kfree(serial);
+}
+
+/* ---- where the back-end stands --------------------------------------------------------------- */
+
+bool pvd_unplugged(struct pvd *pvd)
+{
+	return !pvkit_store_read_number_or(pvd->device->backend, STORE_KEY_ONLINE, 1, 1);
+}
+
+enum store_state pvd_backend_state(struct pvd *pvd)
+{
+	u64 state;
+
+	if (pvkit_store_read_number(PVKIT_STORE_NONE, pvd->device->backend, STORE_KEY_STATE,
+				    STORE_STATE_RECONFIGURED, &state))
+		return STORE_STATE_UNKNOWN;
+	return (enum store_state)state;
+}
