@@ -126,7 +126,7 @@ static int set_features(struct backend_device *device, uint64_t features)
 
 static void call_set_active(struct net_worker *worker, void *argument)
 {
-	worker->rx.active = *(bool *)argument;
+	virtio_pair_of(worker)->rx.active = *(bool *)argument;
 }
 
 /* Has frames come by the pairs that the guest uses, and by no others. */
@@ -166,7 +166,7 @@ int net_set_pairs(struct net_device *net, unsigned int pairs)
 
 static void call_set_offloads(struct net_worker *worker, void *argument)
 {
-	net_rx_set_offloads(&worker->rx, *(unsigned int *)argument);
+	net_rx_set_offloads(&virtio_pair_of(worker)->rx, *(unsigned int *)argument);
 }
 
 int net_set_guest_offloads(struct net_device *net, uint64_t bits)
@@ -255,24 +255,24 @@ static void call_start_rx(struct net_worker *worker, void *argument)
 {
 	const struct queue_call *call = argument;
 
-	net_rx_start(&worker->rx, call->queue, call->offloads, call->frame_bytes);
+	net_rx_start(&virtio_pair_of(worker)->rx, call->queue, call->offloads, call->frame_bytes);
 }
 
 static void call_start_tx(struct net_worker *worker, void *argument)
 {
 	const struct queue_call *call = argument;
 
-	net_tx_start(&worker->tx, call->queue, call->offloads);
+	net_tx_start(&virtio_pair_of(worker)->tx, call->queue, call->offloads);
 }
 
 static void call_stop_rx(struct net_worker *worker, void *argument)
 {
-	net_rx_stop(&worker->rx);
+	net_rx_stop(&virtio_pair_of(worker)->rx);
 }
 
 static void call_stop_tx(struct net_worker *worker, void *argument)
 {
-	net_tx_stop(&worker->tx);
+	net_tx_stop(&virtio_pair_of(worker)->tx);
 }
 
 static bool is_control(const struct net_device *net, unsigned int index)
@@ -387,16 +387,20 @@ static struct stats_queue *open_stats(struct stats_page *page, unsigned int inde
 
 static int open_worker(struct net_device *net, unsigned int index, struct stats_page *page)
 {
-	struct net_worker *worker = calloc(1, sizeof(*worker));
+	struct virtio_pair *pair = calloc(1, sizeof(*pair));
+	struct net_worker *worker;
 
-	if (!worker)
+	if (!pair)
 		return -ENOMEM;
-	net->worker[index] = worker;
-	worker->link = worker->rx.link = worker->tx.link = net->link;
-	worker->index = worker->rx.link_queue = worker->tx.link_queue = index;
-	worker->rx.device = worker->tx.device = net->device.name;
-	worker->rx.stats = open_stats(page, 2 * index, STATS_TO_GUEST);
-	worker->tx.stats = open_stats(page, 2 * index + 1, STATS_FROM_GUEST);
+	worker = net->worker[index] = &pair->worker;
+	worker->ops = &virtio_pair_ops;
+	worker->link = pair->rx.link = pair->tx.link = net->link;
+	worker->index = pair->rx.link_queue = pair->tx.link_queue = index;
+	pair->rx.device = pair->tx.device = net->device.name;
+	pair->rx.stats = open_stats(page, 2 * index, STATS_TO_GUEST);
+	pair->tx.stats = open_stats(page, 2 * index + 1, STATS_FROM_GUEST);
+	worker->stats[NET_SIDE_RX] = pair->rx.stats;
+	worker->stats[NET_SIDE_TX] = pair->tx.stats;
 	return net_worker_open(worker, net->options.poll_us);
 }
 

@@ -15,7 +15,7 @@
 
 #include "backend/device.h"
 #include "backend/net/control_queue.h"
-#include "backend/net/worker.h"
+#include "backend/net/virtio_pair.h"
 
 struct stats_page;
 
@@ -45,7 +45,7 @@ struct net_device {
 	unsigned int pairs_used; /* by the control queue's word */
 	bool control_seen; /* the front-end passes the control queue on */
 	struct net_control control;
-	struct net_worker *worker[LINK_QUEUES_MAX];
+	struct net_worker *worker[LINK_QUEUES_MAX]; /* each heads a virtio_pair */
 	bool rx_started[LINK_QUEUES_MAX];
 };
 

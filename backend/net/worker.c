@@ -92,7 +92,7 @@ void net_worker_do(struct net_worker *worker, net_worker_call call, void *argume
 static bool keep_polling(struct net_worker *worker)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
-	struct stats_queue *stats = worker->tx.stats;
+	struct stats_queue *stats = worker->stats[NET_SIDE_TX];
 
 	if (!worker->idle_since)
 		worker->idle_since = now;
@@ -112,48 +112,10 @@ static void work_found(struct net_worker *worker)
 	if (!worker->idle_since)
 		return;
 	if (poll_budget_ns(&worker->poll) && !worker->slept)
-		stats_add(&worker->tx.stats->polls_hit, 1);
+		stats_add(&worker->stats[NET_SIDE_TX]->polls_hit, 1);
 	worker->slept = false;
 	poll_learn(&worker->poll, clock_ns(CLOCK_MONOTONIC) - worker->idle_since);
 	worker->idle_since = 0;
-}
-
-/* Asks both drivers for the kicks that matter. False: there is work already. */
-static bool arm_kicks(struct net_worker *worker)
-{
-	if (net_tx_listens(&worker->tx) && virtqueue_kicks_enable(&worker->tx.queue->ring))
-		return false;
-	if (net_rx_starving(&worker->rx) && virtqueue_kicks_enable(&worker->rx.queue->ring))
-		return false;
-	return true;
-}
-
-static void disarm_kicks(struct net_worker *worker)
-{
-	if (worker->tx.queue && !worker->tx.broken)
-		virtqueue_kicks_disable(&worker->tx.queue->ring);
-	if (worker->rx.queue && !worker->rx.broken)
-		virtqueue_kicks_disable(&worker->rx.queue->ring);
-}
-
-static void watch_kick(struct pollfd *slot, const struct backend_queue *queue, bool wanted,
-		       int64_t *timeout_ns)
-{
-	slot->events = POLLIN;
-	slot->fd = wanted ? queue->kick : -1;
-	if (wanted && queue->kick < 0)
-		*timeout_ns = NO_KICK_SLEEP_NS;
-}
-
-static bool take_kick(const struct pollfd *slot, struct backend_queue *queue,
-		      struct stats_queue *stats)
-{
-	if (!slot->revents)
-		return false;
-	stats_add(&stats->kicks, 1);
-	/* What cannot be taken, a pipe that was closed, is a kick for ever: it counts as one. */
-	backend_queue_take_kick(queue);
-	return true;
 }
 
 /* How long not to listen to kicks; every other sleep listens, to learn whether they have ended. */
@@ -172,54 +134,68 @@ static int wait_on(struct pollfd *fds, unsigned int count, int64_t timeout_ns)
 	return ppoll(fds, count, timeout_ns == INT64_MAX ? NULL : &timeout, NULL);
 }
 
-static void wait_for_work(struct net_worker *worker, bool starving)
+static bool take_kick(struct net_worker *worker, const struct pollfd *fds, enum net_side side)
+{
+	if (!fds[side].revents)
+		return false;
+	stats_add(&worker->stats[side]->kicks, 1);
+	/* What cannot be taken, a pipe that was closed, is a kick for ever: it counts as one. */
+	worker->ops->take_kick(worker, side);
+	return true;
+}
+
+static void wait_for_work(struct net_worker *worker)
 {
 	const unsigned int rest = rest_us(worker);
-	struct net_rx *rx = &worker->rx;
-	struct net_tx *tx = &worker->tx;
-	struct pollfd *fds = worker->fds;
 	const struct link_ops *ops = worker->link->ops;
-	int timeout_ms = starving && rx->chain_count ? MAKE_DO_MS : -1;
-	int64_t timeout_ns = rest ? rest * 1000LL : INT64_MAX;
-	unsigned int count;
-	bool kicked;
-	int ready;
+	struct pollfd *kicks = worker->fds + 1, *fds = kicks + NET_SIDES;
+	struct net_wait wait = {.kick = {-1, -1}};
+	int64_t timeout_ns = INT64_MAX;
+	unsigned int count, side;
+	bool kicked = false;
+	int timeout_ms, ready;
 
-	fds[0] = (struct pollfd){.fd = worker->wake, .events = POLLIN};
-	watch_kick(&fds[1], tx->queue, !rest && net_tx_listens(tx), &timeout_ns);
-	watch_kick(&fds[2], rx->queue, !rest && starving, &timeout_ns);
-	count = ops->prepare(worker->link, worker->index, net_rx_ready(rx), tx->held, fds + 3,
+	worker->ops->wait(worker, &wait);
+	if (rest)
+		timeout_ns = rest * 1000LL;
+	else if (wait.blind)
+		timeout_ns = NO_KICK_SLEEP_NS;
+	worker->fds[0] = (struct pollfd){.fd = worker->wake, .events = POLLIN};
+	for (side = 0; side < NET_SIDES; side++)
+		kicks[side] = (struct pollfd){.fd = rest ? -1 : wait.kick[side], .events = POLLIN};
+	timeout_ms = wait.starving && wait.staged ? MAKE_DO_MS : -1;
+	count = ops->prepare(worker->link, worker->index, wait.receive, wait.send, fds,
 			     &timeout_ms);
 	if (timeout_ms >= 0 && timeout_ms * 1000000LL < timeout_ns)
 		timeout_ns = timeout_ms * 1000000LL;
-	ready = wait_on(fds, 3 + count, timeout_ns);
+	ready = wait_on(worker->fds, 1 + NET_SIDES + count, timeout_ns);
 	if (ready < 0)
 		return; /* EINTR, or no memory: look round and try again */
-	kicked = take_kick(&fds[1], tx->queue, tx->stats);
-	kicked |= take_kick(&fds[2], rx->queue, rx->stats);
+	for (side = 0; side < NET_SIDES; side++)
+		kicked |= take_kick(worker, kicks, side);
 	worker->idle_kicks += kicked;
 	/* Nothing came that helps: what is staged must do. */
-	if (!ready && starving && !rest)
-		rx->make_do = true;
-	ops->dispatch(worker->link, worker->index, fds + 3, count);
+	if (!ready && wait.starving && !rest)
+		worker->ops->make_do(worker);
+	ops->dispatch(worker->link, worker->index, fds, count);
 }
 
 /* The thread serves two queues: its time is counted at the receive queue only. */
 static void renew_cpu_time(struct net_worker *worker)
 {
 	worker->rounds = 0;
-	__atomic_store_n(&worker->rx.stats->cpu_ns, clock_ns(CLOCK_THREAD_CPUTIME_ID),
+	__atomic_store_n(&worker->stats[NET_SIDE_RX]->cpu_ns, clock_ns(CLOCK_THREAD_CPUTIME_ID),
 			 __ATOMIC_RELAXED);
 }
 
 static void sleep_until_work(struct net_worker *worker)
 {
-	if (arm_kicks(worker)) {
-		stats_add(&worker->rx.stats->sleeps, 1);
+	if (worker->ops->arm(worker)) {
+		stats_add(&worker->stats[NET_SIDE_RX]->sleeps, 1);
 		renew_cpu_time(worker);
-		wait_for_work(worker, net_rx_starving(&worker->rx));
+		wait_for_work(worker);
 	}
-	disarm_kicks(worker);
+	worker->ops->disarm(worker);
 }
 
 /* ---- the thread --------------------------------------------------------------------------------- */
@@ -227,8 +203,6 @@ static void sleep_until_work(struct net_worker *worker)
 static void *worker_main(void *argument)
 {
 	struct net_worker *worker = argument;
-	unsigned int done;
-
 	while (!worker->quit) {
 		if (atomic_load_explicit(&worker->called, memory_order_acquire)) {
 			take_call(worker);
@@ -236,9 +210,7 @@ static void *worker_main(void *argument)
 		}
 		if (++worker->rounds == CPU_TIME_ROUNDS)
 			renew_cpu_time(worker);
-		done = net_rx_burst(&worker->rx);
-		done += net_tx_burst(&worker->tx);
-		if (done)
+		if (worker->ops->burst(worker))
 			work_found(worker);
 		else if (!keep_polling(worker))
 			sleep_until_work(worker);

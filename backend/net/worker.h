@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * The thread of one queue pair: both its rings and its queue of the link.
+ * The thread of one queue pair: both its rings and its queue of the link. What kind of rings these
+ * are only its ops know (virtio_pair.h, netif_pair.h); a pair begins with its worker.
  */
 #ifndef PVKIT_BACKEND_NET_WORKER_H
 #define PVKIT_BACKEND_NET_WORKER_H
@@ -8,18 +9,43 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "backend/link/link.h"
 #include "backend/poll.h"
-#include "backend/net/rx.h"
-#include "backend/net/tx.h"
 
 struct net_worker;
+struct stats_queue;
 
 /* What the control thread has a worker do between two bursts. */
 typedef void (*net_worker_call)(struct net_worker *worker, void *argument);
 
+/* The rings of a pair. */
+enum net_side { NET_SIDE_TX, NET_SIDE_RX, NET_SIDES };
+
+/* What a worker without work waits for. */
+struct net_wait {
+	int kick[NET_SIDES]; /* readable when the guest kicked; -1: not wanted */
+	bool blind; /* of a ring that is wanted nobody is told: look at intervals */
+	bool starving; /* the guest is to add buffers … */
+	bool staged; /* … to those that are there */
+	bool receive, send; /* what the link is wanted for */
+};
+
+/* All in the worker's thread. */
+struct net_pair_ops {
+	/* Moves what is there, up to a bound. Answers how much that was. */
+	unsigned int (*burst)(struct net_worker *worker);
+	/* Asks for the kicks that matter. False: there is work already. */
+	bool (*arm)(struct net_worker *worker);
+	void (*disarm)(struct net_worker *worker);
+	void (*wait)(struct net_worker *worker, struct net_wait *wait);
+	void (*take_kick)(struct net_worker *worker, enum net_side side);
+	/* No buffers came: what is staged must do. */
+	void (*make_do)(struct net_worker *worker);
+};
+
 struct net_worker {
-	struct net_rx rx;
-	struct net_tx tx;
+	const struct net_pair_ops *ops;
+	struct stats_queue *stats[NET_SIDES];
 	struct link *link;
 	unsigned int index; /* of the pair, and of the link's queue */
 
@@ -29,7 +55,7 @@ struct net_worker {
 	unsigned int idle_kicks; /* in a row, that brought no work */
 	bool rested; /* from them, in the last sleep */
 	unsigned int rounds; /* since the CPU time was counted */
-	struct pollfd fds[3 + LINK_FDS_MAX];
+	struct pollfd fds[1 + NET_SIDES + LINK_FDS_MAX];
 
 	pthread_t thread;
 	bool running;
@@ -44,7 +70,7 @@ struct net_worker {
 	_Atomic bool called; /* to be seen without the lock */
 };
 
-/* ->rx, ->tx and ->index are filled in; @poll_us < 0: adaptive. 0 or -errno. */
+/* ->ops, ->stats, ->link and ->index are filled in; @poll_us < 0: adaptive. 0 or -errno. */
 int net_worker_open(struct net_worker *worker, int64_t poll_us);
 void net_worker_close(struct net_worker *worker);
 
