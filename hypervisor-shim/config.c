@@ -60,7 +60,8 @@ static int parse_mac(void *context, const char *value, char *reason, size_t reas
 /* clang-format off */
 static const struct option_spec disk_options[] = {
 	{.name = "path", .kind = OPTION_STRING, .offset = DISK(path), .argument = "IMAGE", .minimum = 1,
-	 .help = "A raw image or block device; pvkit-blkd is started for it."},
+	 .help = "A raw image or block device; pvkit-blkd is started for it. With bus=pv and --attach it may be "
+		 "left out: then somebody else starts the back-end."},
 	{.name = "vhost-user", .kind = OPTION_STRING, .offset = DISK(vhost_user), .argument = "SOCKET",
 	 .minimum = 1, .help = "In place of path: the socket of a back-end that runs already."},
 	{.name = "bus", .kind = OPTION_CHOICE, .offset = DISK(bus), .choices = bus_names,
@@ -91,7 +92,8 @@ static const struct option_spec net_options[] = {
 	{.name = "link", .kind = OPTION_STRING, .offset = NET(link),
 	 .argument = "tap:NAME|user|socket:PATH|null", .minimum = 1,
 	 .help = "What the NIC is connected to; pvkit-netd is started for it, and its manual tells more "
-		 "of these. user needs no rights at all."},
+		 "of these. user needs no rights at all. With bus=pv and --attach it may be left out: then "
+		 "somebody else starts the back-end."},
 	{.name = "vhost-user", .kind = OPTION_STRING, .offset = NET(vhost_user), .argument = "SOCKET",
 	 .minimum = 1, .help = "In place of link: the socket of a back-end that runs already."},
 	{.name = "bus", .kind = OPTION_CHOICE, .offset = NET(bus), .choices = bus_names,
@@ -121,8 +123,9 @@ static const struct option_spec shim_options[] = {
 	 .help = "Take all of the guest's memory from the host at the start, in huge pages where it has "
 		 "them: starts later, runs faster. By default memory is taken as the guest touches it."},
 	{.name = "mode", .kind = OPTION_CHOICE, .offset = FIELD(mode), .choices = mode_names,
-	 .help = "hvm (the default) gives the guest virtio devices, which stock kernels know. pv, "
-		 "paravirtual devices for the pvkit modules, is not in this version yet."},
+	 .help = "Which devices the guest gets where --disk and --net do not say it by bus=. hvm (the "
+		 "default): virtio devices, which stock kernels know. pv: paravirtual ones, for guests "
+		 "that load the pvkit modules."},
 
 	{.name = "kernel", .kind = OPTION_HEADING, .help = "What it boots"},
 	{.name = "kernel", .kind = OPTION_STRING, .offset = FIELD(kernel), .argument = "FILE",
@@ -143,6 +146,14 @@ static const struct option_spec shim_options[] = {
 	 .list = net_options, .list_size = sizeof(struct shim_net),
 	 .count_offset = FIELD(nets_count), .list_max = CONFIG_DEVICES_MAX,
 	 .help = "A network interface; repeat it for more. Keys:"},
+	{.name = "attach", .kind = OPTION_STRING, .offset = FIELD(attach), .argument = "PATH",
+	 .minimum = 1,
+	 .help = "Listen at PATH for back-ends of paravirtual devices that the shim does not start "
+		 "itself, and for those that come back: pvkit-blkd --attach PATH --device vbd/51712. Who "
+		 "may connect may read and write all of the guest's memory."},
+	{.name = "store-socket", .kind = OPTION_STRING, .offset = FIELD(store_socket),
+	 .argument = "PATH", .minimum = 1,
+	 .help = "Listen at PATH for tools that look into the guest's store, as xenstore-ls does."},
 	{.name = "console", .kind = OPTION_STRING, .offset = FIELD(console),
 	 .argument = "stdio|file:PATH|none", .minimum = 1,
 	 .help = "Where the serial port ttyS0 leads. stdio (the default): on a terminal, Ctrl-A x ends "
@@ -197,10 +208,22 @@ static void refuse(const char *what, const char *why)
 	exit(EXIT_USAGE);
 }
 
-static void check_bus(const char *what, unsigned int bus, unsigned int mode)
+static unsigned int choose_bus(unsigned int bus, unsigned int mode)
 {
-	if (bus == BUS_PV)
-		refuse(what, "bus=pv is not in this version yet, use bus=virtio");
+	if (bus != BUS_DEFAULT)
+		return bus;
+	return mode == MODE_PV ? BUS_PV : BUS_VIRTIO;
+}
+
+/* What belongs to virtio only. */
+static void check_bus(const char *what, unsigned int bus, const char *vhost_user, bool packed,
+		      uint64_t queue_size)
+{
+	if (bus == BUS_PV && vhost_user)
+		refuse(what, "a back-end behind vhost-user= serves virtio: use bus=virtio, or --attach");
+	if (bus == BUS_PV && (packed || queue_size))
+		refuse(what, "packed and queue-size are of virtio's rings: use bus=virtio, or leave "
+			     "them out");
 }
 
 static void check_queue_size(const char *what, uint64_t size)
@@ -209,15 +232,18 @@ static void check_queue_size(const char *what, uint64_t size)
 		refuse(what, "queue-size must be a power of two");
 }
 
-static void check_disk(struct shim_disk *disk, unsigned int number, unsigned int mode)
+static void check_disk(struct shim_disk *disk, unsigned int number,
+		       const struct shim_config *config)
 {
 	bool null = !strcmp(engine_names[disk->engine_choice], "null");
+	bool others = config->attach && !disk->path && !null;
 	char what[32];
 
 	snprintf(what, sizeof(what), "--disk (number %u)", number);
-	check_bus(what, disk->bus, mode);
+	disk->bus = choose_bus(disk->bus, config->mode);
+	check_bus(what, disk->bus, disk->vhost_user, disk->packed, disk->queue_size);
 	check_queue_size(what, disk->queue_size);
-	if (!!disk->path + !!disk->vhost_user + null != 1)
+	if (!!disk->path + !!disk->vhost_user + null != 1 && !(disk->bus == BUS_PV && others))
 		refuse(what, "expected one of path=, vhost-user= and engine=null");
 	if (null != !!disk->size)
 		refuse(what, "size= and engine=null belong together");
@@ -229,30 +255,33 @@ static void check_disk(struct shim_disk *disk, unsigned int number, unsigned int
 	disk->cache = disk->cache_choice ? cache_names[disk->cache_choice] : NULL;
 }
 
-static void check_net(const struct shim_net *net, unsigned int number, unsigned int mode)
+static void check_net(struct shim_net *net, unsigned int number, const struct shim_config *config)
 {
 	char what[32];
 
 	snprintf(what, sizeof(what), "--net (number %u)", number);
-	check_bus(what, net->bus, mode);
+	net->bus = choose_bus(net->bus, config->mode);
+	check_bus(what, net->bus, net->vhost_user, net->packed, net->queue_size);
 	check_queue_size(what, net->queue_size);
-	if (!!net->link + !!net->vhost_user != 1)
+	if (!!net->link + !!net->vhost_user != 1 && !(net->bus == BUS_PV && config->attach))
 		refuse(what, "expected one of link= and vhost-user=");
 }
 
 static void check(struct shim_config *config)
 {
-	if (config->mode == MODE_PV)
-		refuse("--mode pv",
-		       "paravirtual devices are not in this version yet, use --mode hvm");
 	if (config->memory % MIB)
 		refuse("--memory", "the size must be a multiple of 1M");
 	if (config->disks_count + config->nets_count > CONFIG_DEVICES_MAX)
 		refuse("--disk and --net", "together they are more than 24 devices");
-	for (unsigned int i = 0; i < config->disks_count; i++)
-		check_disk(&config->disks[i], i + 1, config->mode);
-	for (unsigned int i = 0; i < config->nets_count; i++)
-		check_net(&config->nets[i], i + 1, config->mode);
+	config->pv = config->mode == MODE_PV || config->attach || config->store_socket;
+	for (unsigned int i = 0; i < config->disks_count; i++) {
+		check_disk(&config->disks[i], i + 1, config);
+		config->pv |= config->disks[i].bus == BUS_PV;
+	}
+	for (unsigned int i = 0; i < config->nets_count; i++) {
+		check_net(&config->nets[i], i + 1, config);
+		config->pv |= config->nets[i].bus == BUS_PV;
+	}
 }
 
 void config_parse(struct shim_config *config, int argc, char **argv)

@@ -32,14 +32,15 @@ struct shim_disk {
 	const char *engine, *cache; /* as pvkit-blkd takes them; NULL: its default */
 	uint64_t size; /* of the null engine's disk */
 	uint64_t queues, queue_size;
-	unsigned int bus, engine_choice, cache_choice;
+	unsigned int bus; /* after parsing: BUS_VIRTIO or BUS_PV */
+	unsigned int engine_choice, cache_choice;
 	bool read_only, packed;
 };
 
 struct shim_net {
 	const char *link, *vhost_user;
 	uint64_t queue_pairs, queue_size, mtu;
-	unsigned int bus;
+	unsigned int bus; /* as above */
 	bool packed, has_mac;
 	uint8_t mac[6];
 };
@@ -47,7 +48,9 @@ struct shim_net {
 struct shim_config {
 	const char *kernel, *initrd, *append, *console;
 	uint64_t memory, cpus;
+	const char *attach, *store_socket; /* of PV mode; NULL */
 	unsigned int mode, on_reboot;
+	bool pv; /* something of it needs PV mode */
 	bool prealloc, verbose;
 	struct shim_disk disks[CONFIG_DEVICES_MAX];
 	struct shim_net nets[CONFIG_DEVICES_MAX];

@@ -129,14 +129,14 @@ static int spawn(struct daemon *daemon, const char *const *arguments, int fd)
 	return watch(daemon);
 }
 
-int daemons_start(const char *program, const char *device, const char *const *arguments)
+static int start(const char *program, const char *device, const char *const *arguments, int type)
 {
 	struct daemon *daemon = &daemons.daemon[daemons.count];
 	int sockets[2], result;
 
 	if (daemons.count == DAEMONS_MAX)
 		return -ENOSPC;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0) {
+	if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, sockets) < 0) {
 		result = -errno;
 		log_errno("%s: cannot make a socket for %s", device, program);
 		return result;
@@ -152,6 +152,27 @@ int daemons_start(const char *program, const char *device, const char *const *ar
 	daemons.count++;
 	log_info("%s: %s is process %d", device, program, (int)daemon->pid);
 	return sockets[0];
+}
+
+int daemons_start(const char *program, const char *device, const char *const *arguments)
+{
+	return start(program, device, arguments, SOCK_STREAM);
+}
+
+int daemons_start_attached(const char *program, const char *device, const char *const *arguments,
+			   int *pidfd)
+{
+	int fd = start(program, device, arguments, SOCK_SEQPACKET), result;
+
+	if (fd < 0)
+		return fd;
+	*pidfd = fcntl(daemons.daemon[daemons.count - 1].pidfd, F_DUPFD_CLOEXEC, 0);
+	if (*pidfd >= 0)
+		return fd;
+	result = -errno;
+	log_errno("%s: cannot watch %s", device, program);
+	close(fd);
+	return result;
 }
 
 static void forget(struct daemon *daemon)

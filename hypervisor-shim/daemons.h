@@ -17,6 +17,12 @@ int daemons_open(void);
  * of a connected socket, or -errno after a line.
  */
 int daemons_start(const char *program, const char *device, const char *const *arguments);
+/*
+ * The same with a socket that keeps messages apart (SOCK_SEQPACKET); @pidfd: one of the process, the
+ * caller's own.
+ */
+int daemons_start_attached(const char *program, const char *device, const char *const *arguments,
+			   int *pidfd);
 
 /* Readable when a daemon ended. */
 int daemons_fd(void);

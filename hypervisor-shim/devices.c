@@ -4,18 +4,24 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "abi/store.h"
 #include "abi/vhost_user.h"
 #include "common/log.h"
 #include "common/socket.h"
 #include "hypervisor-shim/daemons.h"
 #include "hypervisor-shim/devices.h"
 #include "hypervisor-shim/hvm/virtio_pci.h"
+#include "hypervisor-shim/pv/attach.h"
+#include "hypervisor-shim/pv/toolstack.h"
 
 /* A daemon has opened its image or link by then, or given up: both take no longer than that. */
 #define ANSWER_TIMEOUT_MS 30000
+#define LOOK_MS           2
 
 /* The arguments of one daemon: "--name=value" texts of its own. */
 struct arguments {
@@ -96,11 +102,63 @@ static int connect_to(const char *device, const char *path)
 	return fd;
 }
 
-static int start_blkd(const struct shim_disk *disk, const char *device, bool verbose)
+/*
+ * Until the back-end of the PV device @name waits for the guest. One that cannot has said so, and
+ * ends.
+ */
+static int await_backend(const char *program, const char *device, const char *name)
+{
+	const struct timespec tick = {.tv_nsec = LOOK_MS * 1000000};
+
+	for (int ms = 0; ms < ANSWER_TIMEOUT_MS; ms += LOOK_MS) {
+		if (toolstack_backend_state(name) == STORE_STATE_INIT_WAIT)
+			return 0;
+		if (!attach_lives(name)) {
+			log_error("%s: %s ended before it served %s; its own message stands above",
+				  device, program, name);
+			return -ECONNRESET;
+		}
+		nanosleep(&tick, NULL);
+	}
+	log_error("%s: %s does not serve %s for %d seconds", device, program, name,
+		  ANSWER_TIMEOUT_MS / 1000);
+	return -ETIMEDOUT;
+}
+
+/* @name lives for ever. */
+static int start_attached(const char *program, const char *device, const char *name,
+			  struct arguments *arguments)
+{
+	int fd, pidfd, result;
+
+	if (arguments->full) {
+		log_error("%s: the options for %s are too long", device, program);
+		return -E2BIG;
+	}
+	fd = daemons_start_attached(program, device, arguments->list, &pidfd);
+	if (fd < 0)
+		return fd;
+	result = attach_add(fd, pidfd, name);
+	return result < 0 ? result : await_backend(program, device, name);
+}
+
+static void add_place(struct arguments *a, const char *name)
+{
+	if (name)
+		add_argument(a, "--attach-fd=%d", DAEMON_SOCKET);
+	else
+		add_argument(a, "--fd=%d", DAEMON_SOCKET);
+	if (name)
+		add_argument(a, "--device=%s", name);
+}
+
+/* @name: NULL, or that of a PV device. */
+static int start_blkd(const struct shim_disk *disk, const char *device, const char *name,
+		      bool verbose)
 {
 	struct arguments a = {0};
 
-	add_argument(&a, "--fd=%d", DAEMON_SOCKET);
+	add_place(&a, name);
 	if (disk->path)
 		add_argument(&a, "--blk-file=%s", disk->path);
 	else
@@ -116,15 +174,17 @@ static int start_blkd(const struct shim_disk *disk, const char *device, bool ver
 	add_argument(&a, "--num-queues=%llu", (unsigned long long)disk->queues);
 	if (verbose)
 		add_argument(&a, "--verbose");
-	return start("pvkit-blkd", device, &a);
+	return name ? start_attached("pvkit-blkd", device, name, &a)
+		    : start("pvkit-blkd", device, &a);
 }
 
-static int start_netd(const struct shim_net *net, const char *device, bool verbose)
+static int start_netd(const struct shim_net *net, const char *device, const char *name,
+		      bool verbose)
 {
 	const uint8_t *mac = net->mac;
 	struct arguments a = {0};
 
-	add_argument(&a, "--fd=%d", DAEMON_SOCKET);
+	add_place(&a, name);
 	add_argument(&a, "--link=%s", net->link);
 	if (net->has_mac)
 		add_argument(&a, "--mac=%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
@@ -134,7 +194,55 @@ static int start_netd(const struct shim_net *net, const char *device, bool verbo
 	add_argument(&a, "--queue-pairs=%llu", (unsigned long long)net->queue_pairs);
 	if (verbose)
 		add_argument(&a, "--verbose");
-	return start("pvkit-netd", device, &a);
+	return name ? start_attached("pvkit-netd", device, name, &a)
+		    : start("pvkit-netd", device, &a);
+}
+
+/*
+ * PV devices: described in the store; then their back-ends, which others may start. They are numbered
+ * by themselves: the first is xvda, whatever virtio disks there are.
+ */
+static int add_pv_disk(const struct shim_disk *disk, const char *name, bool verbose)
+{
+	static struct toolstack_device devices[CONFIG_DEVICES_MAX];
+	static unsigned int count;
+	struct toolstack_device *device = &devices[count];
+	int result;
+
+	*device = (struct toolstack_device){.params = disk->path, .read_only = disk->read_only};
+	snprintf(device->name, sizeof(device->name), "vbd/%u", toolstack_disk_id(count++));
+	result = toolstack_add(device);
+	if (!result && (disk->path || disk->size))
+		result = start_blkd(disk, name, device->name, verbose);
+	return result;
+}
+
+static int choose_mac(struct shim_net *net)
+{
+	static const uint8_t prefix[] = {0x52, 0x54, 0x00};
+
+	if (net->has_mac)
+		return 0;
+	memcpy(net->mac, prefix, sizeof(prefix));
+	net->has_mac = true;
+	return getrandom(net->mac + 3, 3, 0) == 3 ? 0 : -EIO;
+}
+
+static int add_pv_net(struct shim_net *net, const char *name, bool verbose)
+{
+	static struct toolstack_device devices[CONFIG_DEVICES_MAX];
+	static unsigned int count;
+	struct toolstack_device *device = &devices[count];
+	int result = choose_mac(net);
+
+	*device = (struct toolstack_device){.mtu = net->mtu};
+	memcpy(device->mac, net->mac, sizeof(device->mac));
+	snprintf(device->name, sizeof(device->name), "vif/%u", count++);
+	if (!result)
+		result = toolstack_add(device);
+	if (!result && net->link)
+		result = start_netd(net, name, device->name, verbose);
+	return result;
 }
 
 static int add_disk(const struct shim_config *config, unsigned int number)
@@ -149,8 +257,10 @@ static int add_disk(const struct shim_config *config, unsigned int number)
 	snprintf(name, sizeof(names[number]), "disk %u", number + 1);
 	if (!disk.queues)
 		disk.queues = config->cpus;
+	if (disk.bus == BUS_PV)
+		return add_pv_disk(&disk, name, config->verbose);
 	fd = disk.vhost_user ? connect_to(name, disk.vhost_user)
-			     : start_blkd(&disk, name, config->verbose);
+			     : start_blkd(&disk, name, NULL, config->verbose);
 	if (fd < 0)
 		return fd;
 	options.name = name;
@@ -170,8 +280,10 @@ static int add_net(const struct shim_config *config, unsigned int number)
 	snprintf(name, sizeof(names[number]), "net %u", number + 1);
 	if (!net.queue_pairs)
 		net.queue_pairs = 1;
+	if (net.bus == BUS_PV)
+		return add_pv_net(&net, name, config->verbose);
 	fd = net.vhost_user ? connect_to(name, net.vhost_user)
-			    : start_netd(&net, name, config->verbose);
+			    : start_netd(&net, name, NULL, config->verbose);
 	if (fd < 0)
 		return fd;
 	options.name = name;

@@ -23,6 +23,8 @@
 #include "hypervisor-shim/daemons.h"
 #include "hypervisor-shim/devices.h"
 #include "hypervisor-shim/machine.h"
+#include "hypervisor-shim/pv/platform.h"
+#include "hypervisor-shim/pv/start.h"
 #include "hypervisor-shim/vm.h"
 
 static int signals = -1;
@@ -53,6 +55,16 @@ static void warn_of_software_kvm(void)
 			 "kernel will not boot, only very small guests run");
 }
 
+static int start_pv(const struct shim_config *config)
+{
+	const struct pv_options options = {
+		.attach = config->attach,
+		.store_socket = config->store_socket,
+	};
+
+	return config->pv ? pv_start(&options) : 0;
+}
+
 static int prepare(const struct shim_config *config)
 {
 	int result = boot_open(config->kernel, config->initrd, config->append);
@@ -61,10 +73,14 @@ static int prepare(const struct shim_config *config)
 		result = devices_check(config);
 	if (!result)
 		result = console_open(config->console);
+	if (config->pv)
+		platform_announce();
 	if (!result)
 		result = machine_open(config->memory, (unsigned int)config->cpus);
 	if (!result && config->prealloc)
 		result = vm_preallocate();
+	if (!result)
+		result = start_pv(config);
 	if (!result)
 		result = daemons_open();
 	if (!result)
@@ -142,6 +158,7 @@ int main(int argc, char **argv)
 	/* The guest stops before its console does, and its disks close before their daemons end. */
 	machine_stop();
 	console_close();
+	pv_stop();
 	machine_close();
 	daemons_close();
 	boot_close();

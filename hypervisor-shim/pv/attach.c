@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -320,7 +321,8 @@ int attach_listen(const char *path)
 	if (!result) {
 		attach.listener = fd;
 		attach.path = path;
-		result = watch(fd, USE_LISTENER);
+		/* Whoever attaches has all of the guest's memory. */
+		result = chmod(path, 0600) < 0 ? -errno : watch(fd, USE_LISTENER);
 	}
 	if (result < 0)
 		log_error("cannot listen for back-ends at %s: %s; see --attach", path,

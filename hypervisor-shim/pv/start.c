@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+#include "hypervisor-shim/pv/start.h"
+
+#include <sys/resource.h>
+
+#include "hypervisor-shim/pv/attach.h"
+#include "hypervisor-shim/pv/platform.h"
+#include "hypervisor-shim/pv/pv.h"
+#include "hypervisor-shim/pv/store.h"
+#include "hypervisor-shim/pv/toolstack.h"
+
+/* A port of a back-end takes two descriptors, and the usual soft limit is for programs that select(). */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int connect_store(void)
+{
+	struct store_ring_page *page = (void *)((uint8_t *)pv.shared.base + PV_STORE_OFFSET);
+	int kicked, kick, result = platform_store_port(&kicked, &kick);
+
+	return result < 0 ? result : pv_store_connect_guest(page, kicked, kick);
+}
+
+int pv_start(const struct pv_options *options)
+{
+	int result = pv_store_open(PV_GUEST);
+
+	raise_descriptor_limit();
+	if (!result)
+		result = attach_open(toolstack_lost);
+	if (!result)
+		result = platform_open(toolstack_restarted);
+	if (!result)
+		result = connect_store();
+	if (!result && options->store_socket)
+		result = pv_store_listen(options->store_socket);
+	if (!result && options->attach)
+		result = attach_listen(options->attach);
+	return result;
+}
+
+/* The thread that tells the store of lost back-ends first, then the store, which uses our memory. */
+void pv_stop(void)
+{
+	attach_close();
+	pv_store_close();
+	toolstack_close();
+}
