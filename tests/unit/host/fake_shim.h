@@ -10,6 +10,7 @@
 #include "fake_store.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -276,6 +277,13 @@ static inline void *shim_file(int *fd, size_t bytes)
 
 static inline void fake_shim_init(struct fake_shim *shim, unsigned int version)
 {
+	sigset_t signals;
+
+	/* They are the control loop's; no thread of ours may take one. */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	memset(shim, 0, sizeof(*shim));
 	shim->version = version;
 	shim->next_grant = GRANTS_RESERVED;
