@@ -129,11 +129,11 @@ struct pvd {
 	unsigned long watchdog_end;
 };
 
-/* Module parameters that live beyond the handshake. */
-extern unsigned int pvd_request_timeout;
-extern unsigned int pvd_close_timeout;
-/* What the user wishes. */
-void pvd_wish(struct terms_wish *wish);
+/* ---- driver.c: parameters ---- */
+
+extern struct pvkit_driver pvd_driver;
+extern struct terms_wish pvd_parameters; /* ->cpus is found each time */
+extern unsigned int pvd_request_timeout, pvd_close_timeout; /* seconds */
 
 /* ---- queue.c: what a queue consists of ---- */
 

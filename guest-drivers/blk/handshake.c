@@ -6,13 +6,16 @@
  * come in between. Whatever the back-end does in whatever order, each state of its is an event in
  * one of our phases, and a phase that has no use for it ignores it.
  */
-#include <linux/delay.h>
 #include <linux/slab.h>
 
 #include "guest-drivers/blk/blk.h"
 
-#define CLOSED_LOOK_MS 20
-#define CLOSED_WAIT_MS 5000 /* for the back-end's Closed, when nobody waits for our I/O any more */
+/* Where a back-end has no rings any more. */
+#define SERVES_NOBODY                                                 \
+	(1U << STORE_STATE_UNKNOWN | 1U << STORE_STATE_INITIALISING | \
+	 1U << STORE_STATE_INIT_WAIT | 1U << STORE_STATE_CLOSED)
+/* For the back-end's Closed, when nobody waits for our I/O any more. Later, pages stay with it. */
+#define CLOSED_WAIT_MS 5000
 
 /* Gives up on this back-end, for a reason that is told. */
 #define fail(pvd, ...) (pvkit_device_fail(given_up(pvd)->device, __VA_ARGS__))
@@ -320,21 +323,6 @@ int pvd_resume(struct pvkit_device *device)
 	return 0;
 }
 
-static void await_closed(struct pvd *pvd)
-{
-	int ms;
-
-	for (ms = 0; ms < CLOSED_WAIT_MS; ms += CLOSED_LOOK_MS) {
-		enum store_state state = pvd_backend_state(pvd);
-
-		if (state != STORE_STATE_CONNECTED && state != STORE_STATE_CLOSING)
-			return;
-		msleep(CLOSED_LOOK_MS);
-	}
-	dev_warn(&pvd->device->dev,
-		 "the back-end does not close; pages that it holds stay with it\n");
-}
-
 void pvd_end(struct pvd *pvd)
 {
 	bool shared;
@@ -346,7 +334,7 @@ void pvd_end(struct pvd *pvd)
 	if (pvd->phase != PVD_CLOSED) {
 		pvkit_device_switch(pvd->device, STORE_STATE_CLOSING);
 		if (shared)
-			await_closed(pvd);
+			pvkit_device_await(pvd->device, SERVES_NOBODY, CLOSED_WAIT_MS);
 		finish(pvd);
 	}
 	mutex_unlock(&pvd->mutex);

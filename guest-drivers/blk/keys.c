@@ -3,6 +3,7 @@
  * The store's keys, both ways. Numbers that are not, or are too large, count as absent; terms.c
  * says what becomes of those that are there.
  */
+#include <linux/cpumask.h>
 #include <linux/slab.h>
 
 #include "guest-drivers/blk/blk.h"
@@ -30,9 +31,9 @@ void pvd_read_terms(struct pvd *pvd, struct terms *terms)
 		.persistent = offered(pvd, BLKIF_KEY_PERSISTENT, 0),
 		.write_zeroes = offered(pvd, BLKIF_KEY_WRITE_ZEROES, 0),
 	};
-	struct terms_wish wish;
+	struct terms_wish wish = pvd_parameters;
 
-	pvd_wish(&wish);
+	wish.cpus = num_online_cpus();
 	/* Whoever gave us the device may say so in our own directory. */
 	if (!pvkit_store_read_number_or(pvd->device->path, STORE_KEY_TRUSTED, 1, 1))
 		wish.trusted = false;
