@@ -35,7 +35,7 @@ MAINS := backend/blkd.c backend/netd.c hypervisor-shim/main.c tools/load/main.c 
 sources = $(filter-out $(MAINS),$(wildcard $(addsuffix /*.c,$(1))))
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 
-ROOMS := common ring backend blk net shim load top
+ROOMS := common ring backend blk net shim load top guest_blk
 common_SRC := $(call sources,common)
 ring_SRC := $(call sources,ring)
 backend_SRC := $(call sources,backend backend/transport backend/host)
@@ -44,6 +44,8 @@ net_SRC := $(call sources,backend/net backend/link)
 shim_SRC := $(call sources,hypervisor-shim hypervisor-shim/hvm hypervisor-shim/pv)
 load_SRC := $(call sources,tools/load)
 top_SRC := $(call sources,tools/top)
+# What of the guest's drivers knows no kernel.
+guest_blk_SRC := $(addprefix guest-drivers/blk/,wire.c terms.c)
 
 PROGRAMS := $(addprefix $(B)/,pvkit-blkd pvkit-netd pvkit-shim pvkit-load pvkit-top)
 pvkit-blkd_OBJ := $(B)/backend/blkd.o
@@ -94,6 +96,7 @@ unit_ROOMS_blk := blk backend ring common
 unit_ROOMS_net := net backend ring common
 unit_ROOMS_shim := shim ring common
 unit_ROOMS_load := load shim ring common
+unit_ROOMS_guest_blk := guest_blk ring
 UNITS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*/*.c))
 
 define unit_rule
