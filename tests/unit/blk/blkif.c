@@ -532,20 +532,21 @@ static void test_memory_changes(void **state)
 	struct disk *d = disk_new();
 	struct attach_memory region = {.guest_address = 0x900000000ULL, .size = SHIM_REGION};
 	unsigned int round, i, answered = 0, asked = 0;
-	struct blkif_rw_req request;
+	struct blkif_rw_req request[20];
 	struct blkif_rsp response;
-	uint64_t page;
+	uint64_t pages[20];
 
 	disk_open(d);
 	front_set(d, "feature-persistent", "1");
 	disk_connect(d, 1, 2);
-	new_pages(d, &page, 1);
-	request = rw(d, BLKIF_READ, 0, &page, 1);
+	new_pages(d, pages, 20);
+	for (i = 0; i < 20; i++)
+		request[i] = rw(d, BLKIF_READ, 0, &pages[i], 1);
+	request[10].operation = BLKIF_BARRIER;
 	for (round = 1; round <= 20; round++) {
 		for (i = 0; i < 20; i++, asked++) {
-			request.operation = i == 10 ? BLKIF_BARRIER : BLKIF_READ;
-			request.id = asked;
-			put(d, &d->q[0], &request, sizeof(request));
+			request[i].id = asked;
+			put(d, &d->q[0], &request[i], sizeof(request[i]));
 		}
 		push(d, &d->q[0]);
 		shim_notice(&d->shim, ATTACH_MEMORY_ADD, &region, sizeof(region),

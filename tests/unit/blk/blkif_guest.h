@@ -269,6 +269,19 @@ static inline int ask(struct disk *d, struct disk_queue *q, void *request, size_
 	return response.status;
 }
 
+/* Of all grants only the rings' are in use. */
+static inline void check_only_rings(struct disk *d)
+{
+	unsigned int i, j, rings = 0, pinned = 0;
+
+	for (i = 0; i < SHIM_GRANTS; i++)
+		pinned += __atomic_load_n(&d->shim.use[i].word, __ATOMIC_RELAXED) != 0;
+	for (i = 0; i < d->queues; i++)
+		for (j = 0; j < d->q[i].pages; j++, rings++)
+			assert_true(guest_use(&d->shim, d->q[i].reference[j]) & GRANT_WRITING);
+	assert_int_equal(pinned, rings);
+}
+
 /* @count whole pages, granted, at @pages. */
 static inline struct blkif_rw_req rw(struct disk *d, uint8_t operation, uint64_t sector,
 				     const uint64_t *pages, unsigned int count)

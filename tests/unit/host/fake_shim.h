@@ -415,10 +415,11 @@ static inline uint32_t guest_grant(struct fake_shim *shim, uint64_t address, boo
 /* The use flags that the guest sees. */
 static inline uint16_t guest_use(struct fake_shim *shim, uint32_t reference)
 {
+	struct grant_v1 *entry = (struct grant_v1 *)(shim->shared + SHIM_ENTRIES) + reference;
+
 	if (shim->version == 2)
-		return ((grant_status *)(shim->shared + SHIM_STATUS))[reference];
-	return ((struct grant_v1 *)(shim->shared + SHIM_ENTRIES))[reference].flags &
-	       (GRANT_READING | GRANT_WRITING);
+		return order_load_relaxed((grant_status *)(shim->shared + SHIM_STATUS) + reference);
+	return order_load_relaxed(&entry->flags) & (GRANT_READING | GRANT_WRITING);
 }
 
 /* An unbound port. */

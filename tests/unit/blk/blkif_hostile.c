@@ -1,0 +1,525 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * A front-end that means harm: requests, rings, grants and keys. A second queue or a second attempt
+ * is served as ever, and no grant stays in use.
+ */
+#include "blkif_guest.h"
+
+static struct disk *open_disk(unsigned int queues)
+{
+	struct disk *d = disk_new();
+
+	disk_open(d);
+	disk_connect(d, queues, 0);
+	return d;
+}
+
+static void check_served(struct disk *d, struct disk_queue *q)
+{
+	uint64_t page = guest_page(&d->shim);
+	struct blkif_rw_req request = rw(d, BLKIF_WRITE, 8, &page, 1);
+
+	assert_int_equal(ask(d, q, &request, sizeof(request)), BLKIF_OK);
+}
+
+/* ---- requests: an error each, and the ring goes on ------------------------------------------- */
+
+static void test_segments(void **state)
+{
+	struct disk *d = open_disk(1);
+	struct disk_queue *q = &d->q[0];
+	uint64_t pages[11], disk = DISK_BYTES / 512;
+	struct blkif_rw_req good, request;
+	static const struct {
+		uint8_t operation, segments, first, last;
+		uint64_t sector;
+	} bad[] = {
+		{BLKIF_READ, 12, 0, 7, 0},
+		{BLKIF_READ, 255, 0, 7, 0},
+		{BLKIF_READ, 0, 0, 7, 0},
+		{BLKIF_WRITE, 0, 0, 7, 0},
+		{BLKIF_READ, 1, 7, 6, 0},
+		{BLKIF_READ, 1, 0, 8, 0},
+		{BLKIF_READ, 1, 255, 255, 0},
+		{BLKIF_WRITE, 1, 8, 8, 0},
+		{BLKIF_READ, 1, 0, 7, UINT64_MAX},
+		{BLKIF_READ, 1, 0, 7, UINT64_MAX - 7},
+		{BLKIF_READ, 11, 0, 7, UINT64_MAX / 512},
+		{BLKIF_WRITE, 1, 0, 7, 1ULL << 55},
+		{BLKIF_BARRIER, 12, 0, 7, 0},
+		{BLKIF_FLUSH, 200, 0, 7, 0},
+	};
+	unsigned int i;
+
+	new_pages(d, pages, 11);
+	good = rw(d, BLKIF_READ, 0, pages, 11);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		request = good;
+		request.operation = bad[i].operation;
+		request.segments = bad[i].segments;
+		request.sector = bad[i].sector;
+		request.segment[0].first_sector = bad[i].first;
+		request.segment[0].last_sector = bad[i].last;
+		assert_int_equal(ask(d, q, &request, sizeof(request)), BLKIF_ERROR);
+		check_only_rings(d);
+	}
+	request = good;
+	request.sector = disk - 87;
+	assert_int_equal(ask(d, q, &request, sizeof(request)), BLKIF_ERROR);
+	request.sector = disk - 88;
+	assert_int_equal(ask(d, q, &request, sizeof(request)), BLKIF_OK);
+	for (i = 0; i < 256; i++) {
+		if (i <= BLKIF_INDIRECT && i != BLKIF_VENDOR)
+			continue;
+		request = good;
+		request.operation = i;
+		assert_int_equal(ask(d, q, &request, sizeof(request)), BLKIF_NOT_SUPPORTED);
+	}
+	check_served(d, q);
+	disk_close(d);
+}
+
+static void test_ranges(void **state)
+{
+	struct disk *d = disk_new();
+	static const struct {
+		uint64_t sector, sectors;
+	} bad[] = {
+		{0, 0},
+		{DISK_BYTES / 512, 1},
+		{0, DISK_BYTES / 512 + 1},
+		{UINT64_MAX, 1},
+		{1, UINT64_MAX},
+		{UINT64_MAX, UINT64_MAX},
+		{UINT64_MAX - 7, 16},
+		{8, 1ULL << 32},
+		{UINT64_MAX / 2, UINT64_MAX / 2},
+	};
+	struct blkif_discard_req range;
+	unsigned int i;
+
+	disk_open(d);
+	front_set(d, "feature-pvkit-write-zeroes", "1");
+	disk_connect(d, 1, 0);
+	for (i = 0; i < 2 * sizeof(bad) / sizeof(bad[0]); i++) {
+		range = (struct blkif_discard_req){
+			.operation = i & 1 ? BLKIF_DISCARD : BLKIF_WRITE_ZEROES,
+			.sector = bad[i / 2].sector,
+			.sectors = bad[i / 2].sectors,
+		};
+		assert_int_equal(ask(d, &d->q[0], &range, sizeof(range)), BLKIF_ERROR);
+	}
+	check_served(d, &d->q[0]);
+	disk_close(d);
+}
+
+/* One bad grant of eleven: the good ones are the guest's again. */
+static void test_one_bad_grant(void **state)
+{
+	struct disk *d = disk_new();
+	struct blkif_rw_req good, request;
+	uint64_t pages[11];
+	unsigned int i, persistent;
+	static const uint32_t bad[] = {0, 7, SHIM_GRANTS - 1, SHIM_GRANTS, UINT32_MAX};
+
+	disk_open(d);
+	for (persistent = 0; persistent < 2; persistent++) {
+		front_set(d, "feature-persistent", "%u", persistent);
+		disk_connect(d, 1, 0);
+		new_pages(d, pages, 11);
+		good = rw(d, BLKIF_READ, 0, pages, 11);
+		for (i = 0; i < 11; i++) {
+			request = good;
+			request.segment[i].grant = bad[i % 5];
+			assert_int_equal(ask(d, &d->q[0], &request, sizeof(request)), BLKIF_ERROR);
+			if (!persistent)
+				check_only_rings(d);
+		}
+		check_served(d, &d->q[0]);
+		front_state(d, 5);
+		assert_back_state(d, "6");
+		shim_check_unpinned(&d->shim);
+		front_state(d, 1);
+		assert_back_state(d, "2");
+	}
+	disk_close(d);
+}
+
+static void test_indirect(void **state)
+{
+	struct disk *d = open_disk(1);
+	struct blkif_indirect_req good, request;
+	uint64_t table = guest_page(&d->shim), page = guest_page(&d->shim);
+	struct blkif_segment *segment = guest_at(&d->shim, table);
+	uint32_t grant = guest_grant(&d->shim, page, false);
+	unsigned int i;
+
+	for (i = 0; i < 512; i++)
+		segment[i] = (struct blkif_segment){.grant = grant, .last_sector = 7};
+	good = (struct blkif_indirect_req){
+		.operation = BLKIF_INDIRECT,
+		.indirect_operation = BLKIF_READ,
+		.segments = 128,
+		.page_grant = {guest_grant(&d->shim, table, true)},
+	};
+	/* The same page 128 times is the guest's own affair. */
+	request = good;
+	assert_int_equal(ask(d, &d->q[0], &request, sizeof(request)), BLKIF_OK);
+	request.segments = 129;
+	assert_int_equal(ask(d, &d->q[0], &request, sizeof(request)), BLKIF_ERROR);
+	request.segments = UINT16_MAX;
+	assert_int_equal(ask(d, &d->q[0], &request, sizeof(request)), BLKIF_ERROR);
+	request.segments = 0;
+	assert_int_equal(ask(d, &d->q[0], &request, sizeof(request)), BLKIF_ERROR);
+	request = good;
+	request.page_grant[0] = UINT32_MAX;
+	assert_int_equal(ask(d, &d->q[0], &request, sizeof(request)), BLKIF_ERROR);
+	request = good;
+	request.indirect_operation = BLKIF_INDIRECT;
+	assert_int_equal(ask(d, &d->q[0], &request, sizeof(request)), BLKIF_NOT_SUPPORTED);
+	request.indirect_operation = BLKIF_DISCARD;
+	assert_int_equal(ask(d, &d->q[0], &request, sizeof(request)), BLKIF_ERROR);
+	segment[127].grant = SHIM_GRANTS;
+	request = good;
+	assert_int_equal(ask(d, &d->q[0], &request, sizeof(request)), BLKIF_ERROR);
+	check_only_rings(d);
+	check_served(d, &d->q[0]);
+	disk_close(d);
+}
+
+/* ---- a page that another vCPU rewrites all the time ------------------------------------------ */
+
+struct writer {
+	pthread_t thread;
+	uint32_t *at;
+	unsigned int words;
+	_Atomic bool stop;
+};
+
+static void *rewrite(void *context)
+{
+	struct writer *writer = context;
+	uint32_t seed = 1;
+	unsigned int i;
+
+	while (!writer->stop) {
+		for (i = 0; i < writer->words; i++) {
+			seed = seed * 1664525 + 1013904223;
+			__atomic_store_n(&writer->at[i], seed >> 8, __ATOMIC_RELAXED);
+		}
+	}
+	return NULL;
+}
+
+static void start_writer(struct writer *writer, void *at, size_t bytes)
+{
+	writer->at = at;
+	writer->words = bytes / 4;
+	writer->stop = false;
+	assert_int_equal(pthread_create(&writer->thread, NULL, rewrite, writer), 0);
+}
+
+static void stop_writer(struct writer *writer)
+{
+	writer->stop = true;
+	pthread_join(writer->thread, NULL);
+}
+
+/* The segments of an indirect request, and the slots themselves, change between check and use. */
+static void test_rewritten(void **state)
+{
+	struct disk *d = open_disk(2);
+	struct disk_queue *q = &d->q[0];
+	uint64_t table = guest_page(&d->shim);
+	struct blkif_indirect_req request = {
+		.operation = BLKIF_INDIRECT,
+		.indirect_operation = BLKIF_WRITE,
+		.segments = 128,
+		.page_grant = {guest_grant(&d->shim, table, true)},
+	};
+	struct blkif_rw_req flush = {.operation = BLKIF_FLUSH};
+	struct blkif_rsp response;
+	struct writer writer;
+	unsigned int i;
+
+	start_writer(&writer, guest_at(&d->shim, table), SHIM_PAGE);
+	for (i = 0; i < 300; i++)
+		assert_int_equal(ask(d, q, &request, sizeof(request)), BLKIF_ERROR);
+	stop_writer(&writer);
+	check_only_rings(d);
+
+	start_writer(&writer, q->area + sizeof(struct xen_ring_header),
+		     SHIM_PAGE - sizeof(struct xen_ring_header));
+	for (i = 0; i < 300; i++) {
+		put(d, q, &flush, sizeof(flush));
+		push(d, q);
+		assert_true(reap(d, q, &response, WAIT_MS));
+	}
+	stop_writer(&writer);
+	check_served(d, &d->q[1]);
+	disk_close(d);
+}
+
+/* ---- rings ----------------------------------------------------------------------------------- */
+
+static void test_index(void **state)
+{
+	static const uint32_t jumps[] = {33, 1000, 0x80000000, UINT32_MAX};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(jumps) / sizeof(jumps[0]); i++) {
+		struct disk *d = open_disk(2);
+		struct blkif_rsp response;
+
+		order_store_release(&d->q[0].front.ring.header->req_prod, jumps[i]);
+		guest_kick(&d->shim, d->q[0].port);
+		assert_false(reap(d, &d->q[0], &response, 50));
+		check_served(d, &d->q[1]);
+		/* A front-end that begins anew is served again. */
+		front_state(d, 5);
+		assert_back_state(d, "6");
+		front_state(d, 1);
+		assert_back_state(d, "2");
+		disk_connect(d, 2, 0);
+		check_served(d, &d->q[0]);
+		disk_close(d);
+	}
+}
+
+/* Events without work, from a guest that does nothing else. */
+static void test_flood(void **state)
+{
+	struct disk *d = open_disk(2);
+	unsigned int i;
+
+	for (i = 0; i < 20000; i++)
+		guest_kick(&d->shim, d->q[0].port);
+	check_served(d, &d->q[1]);
+	check_served(d, &d->q[0]);
+	disk_close(d);
+}
+
+/* Closes, under events and requests that nobody waits for. */
+static void test_close_busy(void **state)
+{
+	struct disk *d = disk_new();
+	struct blkif_rw_req request;
+	uint64_t pages[11];
+	unsigned int round, i;
+
+	disk_open(d);
+	for (round = 0; round < 20; round++) {
+		disk_connect(d, 2, 0);
+		if (!round)
+			new_pages(d, pages, 11);
+		request = rw(d, BLKIF_WRITE, 0, pages, 11);
+		for (i = 0; i < 32; i++)
+			put(d, &d->q[i & 1], &request, sizeof(request));
+		push(d, &d->q[0]);
+		push(d, &d->q[1]);
+		front_state(d, round % 3 == 0 ? 5 : round % 3 == 1 ? 6 : 1);
+		guest_kick(&d->shim, d->q[0].port);
+		if (round % 3 == 2) {
+			assert_back_state(d, "2");
+		} else {
+			assert_back_state(d, "6");
+			front_state(d, 1);
+			assert_back_state(d, "2");
+		}
+		shim_check_unpinned(&d->shim);
+	}
+	disk_close(d);
+}
+
+/* ---- keys ------------------------------------------------------------------------------------ */
+
+/* The keys as they are are refused: Closing, all given back; mended, the device is served. */
+static void check_refused(struct disk *d)
+{
+	unsigned int i;
+	char error[FAKE_TEXT];
+
+	front_state(d, 3);
+	assert_back_state(d, "5");
+	store_get(&d->shim.store, BACK "/error", error);
+	assert_string_not_equal(error, "");
+	for (i = 1; i < SHIM_PORTS; i++)
+		assert_false(d->shim.port[i].bound);
+	shim_check_unpinned(&d->shim);
+	front_state(d, 6);
+	assert_back_state(d, "6");
+	store_drop(&d->shim.store, FRONT);
+	front_state(d, 1);
+	assert_back_state(d, "2");
+}
+
+#define refused_with(key, value)                \
+	do {                                    \
+		disk_publish(d, 2, 1, 0);       \
+		front_set(d, key, "%s", value); \
+		check_refused(d);               \
+	} while (0)
+
+static void test_keys(void **state)
+{
+	struct disk *d = disk_new();
+	char text[32];
+
+	disk_open(d);
+	refused_with("multi-queue-num-queues", "0");
+	refused_with("multi-queue-num-queues", "5");
+	refused_with("multi-queue-num-queues", "-1");
+	refused_with("multi-queue-num-queues", "4294967297");
+	refused_with("multi-queue-num-queues", "2 ");
+	refused_with("multi-queue-num-queues", "0x2");
+	refused_with("multi-queue-num-queues", "");
+	refused_with("multi-queue-num-queues", "3"); /* and no keys of a third */
+	refused_with("ring-page-order", "5");
+	refused_with("ring-page-order", "63");
+	refused_with("ring-page-order", "99999999999999999999999999");
+	refused_with("ring-page-order", "2"); /* and no grants of that many */
+	refused_with("queue-1/ring-ref1", "banana");
+	refused_with("queue-1/ring-ref1", "4294967296");
+	refused_with("queue-1/ring-ref1", "4095");
+	refused_with("queue-1/event-channel", "0");
+	refused_with("queue-1/event-channel", "255");
+	refused_with("queue-1/event-channel", "4294967295");
+	refused_with("feature-persistent", "2");
+	refused_with("feature-persistent", "yes\033[31m");
+	refused_with("protocol", "x86_32-abi");
+
+	/* The same grant twice, the same channel twice. */
+	disk_publish(d, 2, 1, 0);
+	snprintf(text, sizeof(text), "%u", d->q[0].reference[0]);
+	front_set(d, "queue-1/ring-ref1", "%s", text);
+	check_refused(d);
+	disk_publish(d, 2, 1, 0);
+	front_set(d, "queue-1/event-channel", "%u", d->q[0].port);
+	check_refused(d);
+	/* A ring that may only be read. */
+	disk_publish(d, 1, 0, 0);
+	front_set(d, "ring-ref", "%u", guest_grant(&d->shim, guest_page(&d->shim), true));
+	check_refused(d);
+	/* Nothing at all. */
+	disk_publish(d, 0, 0, 0);
+	check_refused(d);
+
+	disk_connect(d, 2, 1);
+	check_served(d, &d->q[1]);
+	store_get(&d->shim.store, BACK "/error", text);
+	assert_string_equal(text, "");
+	disk_close(d);
+}
+
+/* States that make no sense, in no order; at the end an honest one. */
+static void test_states(void **state)
+{
+	static const char *const states[] = {"0", "9",      "-1", "",  "44", "2", "7",
+					     "8", "banana", "4",  "5", "3",  "6"};
+	struct disk *d = disk_new();
+	unsigned int i;
+
+	disk_open(d);
+	for (i = 0; i < 300; i++)
+		front_set(d, "state", "%s", states[i * 7 % 13]);
+	front_state(d, 6);
+	assert_back_state(d, "6");
+	front_state(d, 1);
+	assert_back_state(d, "2");
+	disk_connect(d, 1, 0);
+	check_served(d, &d->q[0]);
+	disk_close(d);
+}
+
+/* A front-end that is in a hurry: Initialised, or Connected, before anybody waits for it. */
+static void test_skip(void **state)
+{
+	struct disk *d = disk_new();
+
+	disk_open(d);
+	front_state(d, 6);
+	assert_back_state(d, "6");
+	disk_publish(d, 2, 0, 0);
+	front_state(d, 4);
+	assert_back_state(d, "4");
+	check_served(d, &d->q[1]);
+	disk_close(d);
+}
+
+/* Keys that are rewritten for ever: the control loop answers others meanwhile. */
+static void test_rewritten_keys(void **state)
+{
+	struct disk *d = open_disk(1);
+	unsigned int i;
+
+	for (i = 0; i < 20000; i++)
+		front_set(d, "state", "4");
+	check_served(d, &d->q[0]);
+	front_state(d, 5);
+	assert_back_state(d, "6");
+	disk_close(d);
+}
+
+/* The directory goes under our feet, and comes back. */
+static void test_directory_gone(void **state)
+{
+	struct disk *d = open_disk(1);
+
+	store_drop(&d->shim.store, FRONT);
+	assert_back_state(d, "6");
+	shim_check_unpinned(&d->shim);
+	front_state(d, 1);
+	assert_back_state(d, "2");
+	disk_connect(d, 1, 0);
+	check_served(d, &d->q[0]);
+	disk_close(d);
+}
+
+/* The guest's channel was closed and its number given again before we knew. */
+static void test_reused_port(void **state)
+{
+	struct disk *d = disk_new();
+
+	disk_open(d);
+	d->shim.closed_before_bind = true;
+	disk_connect(d, 2, 0);
+	fake_sleep_ms(20);
+	check_served(d, &d->q[0]);
+	check_served(d, &d->q[1]);
+	disk_close(d);
+}
+
+/* A shim that answers no BIND costs its device, not a daemon that hangs. */
+static void test_silent_shim(void **state)
+{
+	struct disk *d = disk_new();
+
+	disk_open(d);
+	d->shim.bind_silent = true;
+	disk_publish(d, 1, 0, 0);
+	front_state(d, 3);
+	assert_int_equal(daemon_join(&d->shim), 1);
+	blkif_close(d->blkif);
+	stats_close(d->stats);
+	store_image_close(d->image);
+	disk_free_areas(d);
+	fake_shim_close(&d->shim);
+	unlink(d->path);
+	free(d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_segments),       cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_one_bad_grant),  cmocka_unit_test(test_indirect),
+		cmocka_unit_test(test_rewritten),      cmocka_unit_test(test_index),
+		cmocka_unit_test(test_flood),          cmocka_unit_test(test_close_busy),
+		cmocka_unit_test(test_keys),           cmocka_unit_test(test_states),
+		cmocka_unit_test(test_skip),           cmocka_unit_test(test_rewritten_keys),
+		cmocka_unit_test(test_directory_gone), cmocka_unit_test(test_reused_port),
+		cmocka_unit_test(test_silent_shim),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
