@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * pvkit-netd: serves one virtio network device over vhost-user.
+ * pvkit-netd: serves one network device: virtio over vhost-user, or Xen's to a guest of pvkit-shim.
  *
  * The order in main() is the order in which things can go wrong for the user: the command line, the
  * link with the rights that it needs, then the socket. Nothing listens before all the rest is good.
@@ -15,6 +15,7 @@
 #include "backend/control.h"
 #include "backend/daemon.h"
 #include "backend/link/link.h"
+#include "backend/net/netif.h"
 #include "backend/net/virtio_net.h"
 #include "common/stats.h"
 
@@ -99,12 +100,13 @@ static const struct option_spec netd_options[] = {
 
 static const struct program_spec netd_program = {
 	.name = "pvkit-netd",
-	.summary = "serve a network device to a virtual machine over vhost-user",
+	.summary = "serve a network device to a virtual machine",
 	.usage = "--socket-path PATH --link LINK [OPTION...]",
 	.description =
 		"pvkit-netd serves a virtio network device to any vhost-user front-end: pvkit-shim, "
-		"QEMU, user-mode Linux, DPDK. Frames go straight between the guest's memory and the "
-		"link; checksums and segmentation are passed on to whoever must do them.\n"
+		"QEMU, user-mode Linux, DPDK; or, with --attach, Xen's network device to a guest of "
+		"pvkit-shim. Frames go straight between the guest's memory and the link; checksums and "
+		"segmentation are passed on to whoever must do them.\n"
 		"\n"
 		"The guest's link is up while the tap is up, or while the other guest of a socket is "
 		"there.\n"
@@ -137,6 +139,9 @@ static void check_options(const void *context)
 		daemon_usage_error(
 			&netd_program,
 			"more than one of --queue-pairs is for --link=tap:NAME and null only");
+	if (config->has_mac && daemon_attaches(&config->daemon))
+		daemon_usage_error(&netd_program,
+				   "--mac is not for --attach: the store has the guest's address");
 }
 
 /* How many queues to open: as told, or what the link can have and the host can make use of. */
@@ -183,21 +188,47 @@ static void choose_mac(uint8_t *mac, const struct config *config, const struct l
 	derive_mac(mac, host, link->name, own ? own : chance);
 }
 
-static struct net_device *open_device(const struct config *config, struct link *link,
-				      struct stats_page **stats)
+static struct stats_page *open_stats(const struct link *link)
+{
+	return stats_open("pvkit-netd", STATS_DEVICE_NET, link->name, 2 * link->queues + 1);
+}
+
+static int serve_virtio(const struct config *config, struct link *link, struct stats_page *stats)
 {
 	struct net_options options = {
 		.mtu = config->mtu ? config->mtu : link->mtu,
 		.speed = config->speed ? config->speed : NET_SPEED_UNKNOWN,
 		.poll_us = config->daemon.poll_us,
 	};
+	struct net_device *net;
+	int status;
 
 	if (config->has_mac)
 		memcpy(options.mac, config->mac, sizeof(options.mac));
 	else
 		choose_mac(options.mac, config, link);
-	*stats = stats_open("pvkit-netd", STATS_DEVICE_NET, link->name, 2 * link->queues + 1);
-	return net_open(link, &options, *stats);
+	net = net_open(link, &options, stats);
+	if (!net)
+		return 1;
+	status = daemon_serve(&config->daemon, &net->device);
+	net_close(net);
+	return status;
+}
+
+static int serve_xen(const struct config *config, struct link *link, struct stats_page *stats)
+{
+	const struct netif_options options = {
+		.speed = config->speed,
+		.poll_us = config->daemon.poll_us,
+	};
+	struct netif *netif = netif_open(link, &options, stats);
+	int status;
+
+	if (!netif)
+		return 1;
+	status = daemon_serve_xen(&config->daemon, &netif->device);
+	netif_close(netif);
+	return status;
 }
 
 int main(int argc, char **argv)
@@ -206,8 +237,7 @@ int main(int argc, char **argv)
 		.daemon = DAEMON_DEFAULTS,
 		.speed = SPEED_DEFAULT,
 	};
-	struct stats_page *stats = NULL;
-	struct net_device *net = NULL;
+	struct stats_page *stats;
 	struct link *link;
 	int status = 1;
 
@@ -215,16 +245,13 @@ int main(int argc, char **argv)
 	choose_queues(&config);
 	config.link.mtu = config.mtu;
 	link = link_open(&config.link);
-	if (link)
-		net = open_device(&config, link, &stats);
-	if (net) {
-		status = daemon_serve(&config.daemon, &net->device);
-		net_close(net);
-	}
-	if (stats)
+	if (link) {
+		stats = open_stats(link);
+		status = daemon_attaches(&config.daemon) ? serve_xen(&config, link, stats)
+							 : serve_virtio(&config, link, stats);
 		stats_close(stats);
-	if (link)
 		link->ops->close(link);
+	}
 	control_close();
 	return status;
 }

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * Features, the store, and which queue goes to whom. Everything here runs in the control thread; what
+ * concerns a running ring is done by its worker on our behalf.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "abi/store.h"
+#include "backend/control.h"
+#include "backend/net/netif.h"
+#include "common/log.h"
+#include "common/stats.h"
+
+#define PATH_BYTES 512
+
+static struct netif *netif_of(struct xen_device *device)
+{
+	return (struct netif *)device;
+}
+
+/* ---- what we can ----------------------------------------------------------------------------- */
+
+static int write_flag(struct xen_device *device, const char *key, bool value)
+{
+	return xen_device_write(device, key, "%d", value);
+}
+
+static int write_carrier(struct netif *netif)
+{
+	netif->carrier = netif->link->up;
+	return write_flag(&netif->device, NETIF_KEY_CARRIER, netif->carrier);
+}
+
+static int publish(struct xen_device *device)
+{
+	struct netif *netif = netif_of(device);
+	const unsigned int takes = netif->link->takes;
+	const struct {
+		const char *key;
+		bool value;
+	} flags[] = {
+		{NETIF_KEY_RX_COPY, true},
+		{NETIF_KEY_SG, true},
+		{NETIF_KEY_GSO_TCPV4, takes & FRAME_TSO4},
+		{NETIF_KEY_GSO_TCPV6, takes & FRAME_TSO6},
+		{NETIF_KEY_NO_CSUM_V4, !(takes & FRAME_CSUM)},
+		{NETIF_KEY_CSUM_V6, takes & FRAME_CSUM},
+		{NETIF_KEY_SPLIT_EVENT_CHANNELS, true},
+		{NETIF_KEY_MULTICAST, true},
+		{NETIF_KEY_DYNAMIC_MULTICAST, true},
+		{NETIF_KEY_XDP_HEADROOM_OFFER, true},
+	};
+	unsigned int i;
+	int error = 0;
+
+	for (i = 0; i < sizeof(flags) / sizeof(flags[0]) && !error; i++)
+		error = write_flag(device, flags[i].key, flags[i].value);
+	if (!error && netif->options.speed)
+		error = xen_device_write(device, NETIF_KEY_SPEED, "%u", netif->options.speed);
+	return error ? error : write_carrier(netif);
+}
+
+static int describe(struct xen_device *device)
+{
+	return write_carrier(netif_of(device));
+}
+
+static void on_link_changed(void *context, uint32_t events)
+{
+	struct netif *netif = context;
+
+	netif->link->ops->refresh(netif->link);
+	if (netif->link->up == netif->carrier)
+		return;
+	log_info("%s: link is %s", netif->link->name, netif->link->up ? "up" : "down");
+	netif->carrier = netif->link->up;
+	if (netif->device.xen) /* else publish() says it */
+		write_carrier(netif);
+}
+
+/* ---- what the front-end can ------------------------------------------------------------------ */
+
+static int read_flag(struct xen_device *device, const char *key, bool *flag)
+{
+	uint64_t value;
+	int error = xen_device_front_number(device, key, 0, 1, &value);
+
+	*flag = value;
+	return error;
+}
+
+static int read_flags(struct xen_device *device, struct netif_rx_terms *terms)
+{
+	bool copy = false, gso_v4 = false, gso_v6 = false, no_csum_v4 = false;
+	uint64_t headroom = 0;
+	int error;
+
+	error = read_flag(device, NETIF_KEY_REQUEST_RX_COPY, &copy);
+	error = error ?: read_flag(device, NETIF_KEY_SG, &terms->sg);
+	error = error ?: read_flag(device, NETIF_KEY_GSO_TCPV4, &gso_v4);
+	error = error ?: read_flag(device, NETIF_KEY_GSO_TCPV6, &gso_v6);
+	error = error ?: read_flag(device, NETIF_KEY_NO_CSUM_V4, &no_csum_v4);
+	error = error ?: read_flag(device, NETIF_KEY_CSUM_V6, &terms->csum_v6);
+	error = error
+			?: xen_device_front_number(device, NETIF_KEY_XDP_HEADROOM, 0,
+						   NETIF_HEADROOM_MAX, &headroom);
+	if (error)
+		return error;
+	if (!copy) {
+		xen_device_refuse(device,
+				  "it does not say " NETIF_KEY_REQUEST_RX_COPY
+				  " = 1: it wants pages flipped, which nobody does any more");
+		return -EOPNOTSUPP;
+	}
+	terms->headroom = headroom;
+	terms->csum_v4 = !no_csum_v4;
+	/* Blank checksums of a family that the guest does not take are completed for it. */
+	terms->offloads = terms->csum_v4 || terms->csum_v6 ? FRAME_CSUM : 0;
+	if (terms->sg && gso_v4 && terms->csum_v4)
+		terms->offloads |= FRAME_TSO4 | FRAME_ECN;
+	if (terms->sg && gso_v6 && terms->csum_v6)
+		terms->offloads |= FRAME_TSO6 | FRAME_ECN;
+	terms->gso = terms->offloads & (FRAME_TSO4 | FRAME_TSO6);
+	return 0;
+}
+
+static void accept_offloads(struct netif *netif, unsigned int offloads)
+{
+	const struct link_ops *ops = netif->link->ops;
+	int error = ops->set_accepted ? ops->set_accepted(netif->link, offloads) : 0;
+
+	if (error)
+		log_error("%s: cannot set offloads %#x: %s", netif->link->name, offloads,
+			  strerror(-error));
+}
+
+static void on_filter_changed(void *context)
+{
+	struct netif *netif = context;
+	char value[4];
+	int length = xen_device_front_read(&netif->device, NETIF_KEY_REQUEST_MULTICAST, value,
+					   sizeof(value));
+
+	atomic_store(&netif->groups.filtering, length == 1 && value[0] == '1');
+}
+
+static void unwatch_filter(struct netif *netif)
+{
+	if (netif->watch >= 0)
+		store_client_unwatch(host_store(netif->device.host), netif->watch);
+	netif->watch = -1;
+}
+
+/* Its answer comes at once, too: before that no group is kept away. */
+static void watch_filter(struct netif *netif)
+{
+	char front[PATH_BYTES - 64], path[PATH_BYTES];
+
+	unwatch_filter(netif);
+	if (xen_device_read(&netif->device, STORE_KEY_FRONTEND, front, sizeof(front)) <= 0)
+		return;
+	snprintf(path, sizeof(path), "%s/%s", front, NETIF_KEY_REQUEST_MULTICAST);
+	netif->watch =
+		store_client_watch(host_store(netif->device.host), path, on_filter_changed, netif);
+}
+
+static int negotiate(struct xen_device *device)
+{
+	struct netif *netif = netif_of(device);
+	struct netif_rx_terms terms = {0};
+	int error = read_flags(device, &terms);
+
+	if (error)
+		return error;
+	netif->terms = terms;
+	accept_offloads(netif, terms.offloads & netif->link->gives);
+	netif_groups_reset(&netif->groups);
+	watch_filter(netif);
+	return 0;
+}
+
+static void disconnected(struct xen_device *device)
+{
+	struct netif *netif = netif_of(device);
+
+	unwatch_filter(netif);
+	netif_groups_reset(&netif->groups);
+}
+
+/* ---- queues ---------------------------------------------------------------------------------- */
+
+struct queue_call {
+	struct netif *netif;
+	struct xen_queue *queue;
+	int error;
+};
+
+static void call_start(struct net_worker *worker, void *argument)
+{
+	struct netif_pair *pair = netif_pair_of(worker);
+	struct queue_call *call = argument;
+	struct netif *netif = call->netif;
+
+	call->error = netif_tx_start(&pair->tx, &netif->device, call->queue, netif->link->takes);
+	if (call->error)
+		return;
+	call->error = netif_rx_start(&pair->rx, &netif->device, call->queue, &netif->terms);
+	if (call->error)
+		netif_tx_stop(&pair->tx);
+}
+
+static void call_stop(struct net_worker *worker, void *argument)
+{
+	netif_rx_stop(&netif_pair_of(worker)->rx);
+	netif_tx_stop(&netif_pair_of(worker)->tx);
+}
+
+/* Has frames come by a queue of the link, or not any more; nobody looks at it meanwhile. */
+static int set_active(struct netif *netif, unsigned int index, bool active)
+{
+	const struct link_ops *ops = netif->link->ops;
+
+	return ops->set_active ? ops->set_active(netif->link, index, active) : 0;
+}
+
+static int queue_start(struct xen_device *device, struct xen_queue *queue)
+{
+	struct netif *netif = netif_of(device);
+	struct queue_call call = {.netif = netif, .queue = queue};
+	int error = set_active(netif, queue->index, true);
+
+	if (error) {
+		log_error("%s: cannot use its queue %u: %s", netif->link->name, queue->index,
+			  strerror(-error));
+		return error;
+	}
+	net_worker_do(netif->worker[queue->index], call_start, &call);
+	if (call.error)
+		set_active(netif, queue->index, false);
+	return call.error;
+}
+
+static void queue_stop(struct xen_device *device, struct xen_queue *queue)
+{
+	struct netif *netif = netif_of(device);
+
+	net_worker_do(netif->worker[queue->index], call_stop, NULL);
+	set_active(netif, queue->index, false);
+}
+
+static const struct xen_device_ops netif_ops = {
+	.publish = publish,
+	.negotiate = negotiate,
+	.queue_start = queue_start,
+	.queue_stop = queue_stop,
+	.describe = describe,
+	.disconnected = disconnected,
+};
+
+static const struct xen_ring_kind netif_rings[XEN_QUEUE_RINGS] = {
+	{.ref_key = NETIF_KEY_TX_RING_REF,
+	 .event_key = NETIF_KEY_EVENT_CHANNEL_TX,
+	 .slot_bytes = NETIF_TX_SLOT_BYTES},
+	{.ref_key = NETIF_KEY_RX_RING_REF,
+	 .event_key = NETIF_KEY_EVENT_CHANNEL_RX,
+	 .slot_bytes = NETIF_RX_SLOT_BYTES},
+};
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static struct stats_queue *open_stats(struct stats_page *page, unsigned int index,
+				      enum stats_direction direction)
+{
+	struct stats_queue *stats = stats_queue(page, index);
+
+	stats->index = index;
+	stats->direction = direction;
+	return stats;
+}
+
+static int open_worker(struct netif *netif, unsigned int index, struct stats_page *page)
+{
+	struct netif_pair *pair = calloc(1, sizeof(*pair));
+	struct net_worker *worker;
+
+	if (!pair)
+		return -ENOMEM;
+	worker = netif->worker[index] = &pair->worker;
+	worker->ops = &netif_pair_ops;
+	worker->link = pair->rx.link = pair->tx.link = netif->link;
+	worker->index = pair->rx.link_queue = pair->tx.link_queue = index;
+	pair->rx.groups = pair->tx.groups = &netif->groups;
+	pair->rx.stats = open_stats(page, 2 * index, STATS_TO_GUEST);
+	pair->tx.stats = open_stats(page, 2 * index + 1, STATS_FROM_GUEST);
+	worker->stats[NET_SIDE_RX] = pair->rx.stats;
+	worker->stats[NET_SIDE_TX] = pair->tx.stats;
+	return net_worker_open(worker, netif->options.poll_us);
+}
+
+/* All frames come: the guest's address may be any, and its groups are looked at here. */
+static void open_filter(struct link *link)
+{
+	const struct link_filter filter = {.everything = true, .all_multicast = true};
+
+	if (link->ops->set_filter)
+		link->ops->set_filter(link, &filter);
+}
+
+struct netif *netif_open(struct link *link, const struct netif_options *options,
+			 struct stats_page *stats)
+{
+	struct netif *netif = calloc(1, sizeof(*netif));
+	unsigned int i;
+	int error = 0;
+
+	if (!netif)
+		return NULL;
+	netif->link = link;
+	netif->options = *options;
+	netif->watch = -1;
+	netif->carrier = link->up;
+	netif_groups_init(&netif->groups);
+	netif->device.ops = &netif_ops;
+	netif->device.name = link->name;
+	netif->device.kinds = netif_rings;
+	netif->device.kind_count = XEN_QUEUE_RINGS;
+	netif->device.queues_max = link->queues;
+	open_filter(link);
+	for (i = 0; i < link->queues && !error; i++)
+		error = open_worker(netif, i, stats);
+	for (i = 0; i < link->queues && !error; i++)
+		error = set_active(netif, i, false);
+	if (!error && link->changed >= 0)
+		error = control_watch(link->changed, EPOLLIN, on_link_changed, netif);
+	if (!error)
+		return netif;
+	log_error("%s: cannot start %u queues: %s", link->name, link->queues, strerror(-error));
+	netif_close(netif);
+	errno = -error;
+	return NULL;
+}
+
+void netif_close(struct netif *netif)
+{
+	unsigned int i;
+
+	if (netif->link->changed >= 0)
+		control_unwatch(netif->link->changed);
+	for (i = 0; i < netif->link->queues && netif->worker[i]; i++) {
+		net_worker_close(netif->worker[i]);
+		free(netif->worker[i]);
+	}
+	pthread_mutex_destroy(&netif->groups.lock);
+	free(netif);
+}
