@@ -16,8 +16,8 @@
 #define SWITCH_TRIES 16
 
 /*
- * One attempt. In a transaction with a look whether the device is still there: a write alone would make
- * a directory anew that was just taken away.
+ * One attempt. In a transaction with a look whether the device is still there: a write alone would
+ * make a directory anew that was just taken away.
  */
 static int try_switch(struct pvkit_device *device, enum store_state state)
 {

@@ -2,17 +2,17 @@
 /*
  * Event channels: one Linux interrupt a port.
  *
- * The first ports have an MSI-X vector each, and are the PCI core's interrupts: the event reaches its
- * handler on the CPU that the administrator chose, and no code of ours runs on the way. The others share
- * vector 0. Its handler takes the bits of the pending page word by word and calls the interrupt of
- * each: descriptors of our own with the edge-triggered flow, which notes an event that comes while the
- * handler runs or is disabled, and delivers it when it ends or is enabled again.
+ * The first ports have an MSI-X vector each, and are the PCI core's interrupts: the event reaches
+ * its handler on the CPU that the administrator chose, and no code of ours runs on the way. The
+ * others share vector 0. Its handler takes the bits of the pending page word by word and calls the
+ * interrupt of each: descriptors of our own with the edge-triggered flow, which notes an event that
+ * comes while the handler runs or is disabled, and delivers it when it ends or is enabled again.
  *
  * An interrupt that is enabled again asks the chip to send it once more: by a bit of our own and an
  * irq_work, since the pending page belongs to the sender and its vector may be busy.
  *
- * Back-ends may notify as often as they like. A bit is a bit: a pass over the page calls each handler
- * once, and what is set during the pass comes with an interrupt of its own.
+ * Back-ends may notify as often as they like. A bit is a bit: a pass over the page calls each
+ * handler once, and what is set during the pass comes with an interrupt of its own.
  */
 #include <linux/bitmap.h>
 #include <linux/cpumask.h>
@@ -62,8 +62,8 @@ irqreturn_t pvkit_events_demultiplex(void)
 		if (!READ_ONCE(pending->word[word]))
 			continue;
 		/*
-		 * The bits before the rings, a full barrier: pairs with the sender's between its ring
-		 * and its bit.
+		 * The bits before the rings, a full barrier: pairs with the sender's between its
+		 * ring and its bit.
 		 */
 		bits = xchg(&pending->word[word], 0);
 		for_each_set_bit(bit, &bits, BITS_PER_LONG) {
@@ -167,8 +167,10 @@ int pvkit_event_attach(struct pvkit_event *event, u32 port, irq_handler_t handle
 		.generation = events.generation,
 		.kept = true,
 	};
-	if (!own)
+	if (!own) {
+		/* The event is complete, and so is the interrupt; pairs with call_port(). */
 		smp_store_release(&events.irq[port], irq);
+	}
 	atomic_inc(&events.open);
 	return 0;
 }

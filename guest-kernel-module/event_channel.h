@@ -21,8 +21,8 @@ void pvkit_events_stop(void);
 irqreturn_t pvkit_events_demultiplex(void);
 
 /*
- * The platform closed all ports by itself, so events that are open name nothing any more: closing them
- * frees their interrupt only.
+ * The platform closed all ports by itself, so events that are open name nothing any more: closing
+ * them frees their interrupt only.
  */
 void pvkit_events_forgotten(void);
 

@@ -2,14 +2,14 @@
 /*
  * Grants: which pages the back-ends may touch. Version 1 of the table (abi/grant_table.h).
  *
- * Two levels, so that requests never meet a lock that queues share. Here: who has which reference, a
- * free list under one lock, touched when queues come and go. Above, in struct pvkit_grants: a stack of
- * references for each queue, under the queue's own lock. Giving a page is then three stores, and taking
- * it back one locked operation on an entry that nobody else of ours touches.
+ * Two levels, so that requests never meet a lock that queues share. Here: who has which reference,
+ * a free list under one lock, touched when queues come and go. Above, in struct pvkit_grants: a
+ * stack of references for each queue, under the queue's own lock. Giving a page is then three
+ * stores, and taking it back one locked operation on an entry that nobody else of ours touches.
  *
  * A back-end may keep using a page for as long as it likes. Then neither the page nor the reference
- * may ever be used for something else: both go to the waiting list, which is tried again from time to
- * time, forever.
+ * may ever be used for something else: both go to the waiting list, which is tried again from time
+ * to time, forever.
  *
  * An entry's other writer is a back-end on another CPU, also where this guest has only one: the
  * operations are the sync_ ones, whose lock prefix is never patched away.
@@ -30,7 +30,9 @@
 #include "guest-kernel-module/pvkit.h"
 
 #define IN_USE (GRANT_READING | GRANT_WRITING)
-/* A back-end that flips its flags between our look and our exchange cannot hold a CPU for longer. */
+/*
+ * A back-end that flips its flags between our look and our exchange cannot hold a CPU for longer.
+ */
 #define END_TRIES 8
 #define RETRY_FIRST (HZ / 50 + 1)
 #define RETRY_LAST  HZ
@@ -291,7 +293,9 @@ int pvkit_grants_start(struct pvkit_platform *platform)
 	table.lost = 0;
 	table.stopping = false;
 	spin_lock_irq(&table.lock);
-	/* Backwards, so that low references, whose entries lie close together, are given out first. */
+	/*
+	 * Backwards, so that low references, whose entries lie close together, are given out first.
+	 */
 	for (reference = table.size; reference-- > GRANTS_RESERVED;) {
 		if (pvkit_grant_end(reference))
 			table.lost++;

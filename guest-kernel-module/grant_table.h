@@ -13,8 +13,8 @@ struct seq_file;
 /* Entries that somebody still uses, from a life before, are never given out. */
 int pvkit_grants_start(struct pvkit_platform *platform);
 /*
- * @forgotten: the platform has taken all grants back, so pages that waited for that are free. Else they,
- * and nothing but they, are lost, since a back-end may write into them for ever.
+ * @forgotten: the platform has taken all grants back, so pages that waited for that are free. Else
+ * they, and nothing but they, are lost, since a back-end may write into them for ever.
  */
 void pvkit_grants_stop(bool forgotten);
 /* All grants are gone, by a suspend: pages that waited for that are free. */

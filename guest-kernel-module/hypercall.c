@@ -3,9 +3,10 @@
  * The way into the shim.
  *
  * A call block belongs to one CPU from filling to reading, in all contexts: so interrupts are off
- * meanwhile, and one block a CPU is enough. It costs nothing that the exit does not cost anyway: the
- * vCPU stands still in the OUT. Blocks and their data lie in pages below 4 GiB, which are RAM, contiguous
- * and within reach of a 32-bit OUT; arguments on stacks, which are none of that, go through a copy.
+ * meanwhile, and one block a CPU is enough. It costs nothing that the exit does not cost anyway:
+ * the vCPU stands still in the OUT. Blocks and their data lie in pages below 4 GiB, which are RAM,
+ * contiguous and within reach of a 32-bit OUT; arguments on stacks, which are none of that, go
+ * through a copy.
  */
 #include <linux/gfp.h>
 #include <linux/io.h>

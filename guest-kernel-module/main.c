@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * pvkit.ko: the platform below, the bus above, and between them the services by which a front-end reaches
- * its back-end.
+ * pvkit.ko: the platform below, the bus above, and between them the services by which a front-end
+ * reaches its back-end.
  *
  *	pvkit_blk.ko, pvkit_net.ko
  *	─────────────────────────── pvkit.h
@@ -11,8 +11,8 @@
  *	─────────────────────────── platform.h
  *	platform, hypercall	PCI device, CPUID, port I/O
  *
- * The bus exists from the module's first moment, so drivers can be loaded in any order, and without a
- * platform. The services begin and end with the platform device.
+ * The bus exists from the module's first moment, so drivers can be loaded in any order, and without
+ * a platform. The services begin and end with the platform device.
  *
  * /sys/kernel/debug/pvkit/ says what is in use: platform, grants, events, store.
  */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The platform under pvkit-shim: a CPUID signature and a PCI device (abi/platform.h has the contract, and
- * the order in which a module comes and goes).
+ * The platform under pvkit-shim: a CPUID signature and a PCI device (abi/platform.h has the
+ * contract, and the order in which a module comes and goes).
  *
- * What came before us, a module that was unloaded by force, a crashed kernel before kexec, is wiped by
- * RESET before anything is used; and RESET again is the last thing that we do. So whatever happens in
- * between, nothing of ours is left in the shim.
+ * What came before us, a module that was unloaded by force, a crashed kernel before kexec, is wiped
+ * by RESET before anything is used; and RESET again is the last thing that we do. So whatever
+ * happens in between, nothing of ours is left in the shim.
  */
 #include <linux/delay.h>
 #include <linux/io.h>
@@ -35,7 +35,7 @@ MODULE_PARM_DESC(vectors, "MSI-X vectors to use at most: ports behind them share
 #define VECTORS_PER_CPU 8
 
 /* What the services above can do. */
-#define FEATURES_WANTED (1ULL << PLATFORM_F_SUSPEND)
+#define FEATURES_WANTED BIT_ULL(PLATFORM_F_SUSPEND)
 
 /* As other ends wait for their back-ends: attach.h gives those ATTACH_ACK_SECONDS to let go. */
 #define RESET_TRIES 3
@@ -156,7 +156,8 @@ static int read_registers(struct pci_platform *pp)
 
 /*
  * The BAR is memory, and is to be cached as such. memremap() would degrade it to uncached where the
- * firmware set up no MTRR that covers it, which is any small monitor; so it is mapped frame by frame.
+ * firmware set up no MTRR that covers it, which is any small monitor; so it is mapped frame by
+ * frame.
  */
 static void *map_shared(struct pci_dev *pci, resource_size_t size)
 {

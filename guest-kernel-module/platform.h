@@ -2,8 +2,9 @@
 /*
  * What the platform is to the services above it: numbers, shared memory, doorbells and calls.
  *
- * This is the line at which hardware ends. Above it (grants, events, store, bus) nothing knows PCI, CPUID
- * or port I/O, so the same sources run in user-mode Linux under KUnit, where the tests are the platform.
+ * This is the line at which hardware ends. Above it (grants, events, store, bus) nothing knows PCI,
+ * CPUID or port I/O, so the same sources run in user-mode Linux under KUnit, where the tests are
+ * the platform.
  */
 #ifndef PVKIT_GUEST_KERNEL_MODULE_PLATFORM_H
 #define PVKIT_GUEST_KERNEL_MODULE_PLATFORM_H
@@ -47,8 +48,8 @@ int pvkit_platform_irq(struct pvkit_platform *platform, u32 vector);
 s64 pvkit_hypercall(u32 number, u64 first, u64 second, u64 third);
 
 /*
- * A hypercall whose second argument is the address of @data, HYPERCALL_DATA_MAX bytes at most, which go
- * in and out by copy: @data may lie anywhere.
+ * A hypercall whose second argument is the address of @data, HYPERCALL_DATA_MAX bytes at most,
+ * which go in and out by copy: @data may lie anywhere.
  */
 s64 pvkit_hypercall_data(u32 number, u64 first, void *data, size_t size, u64 third);
 

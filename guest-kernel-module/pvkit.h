@@ -29,13 +29,13 @@
  * A front-end device: the directory /local/domain/GUEST/device/CLASS/ID of the store.
  *
  * The bus watches "state" in the back-end's directory and calls ->backend_changed in a worker of
- * its own, one call at a time for each device and never beside probe, remove, suspend or resume:
- * so a driver's handshake needs no lock of its own. It is called once after probe and after resume, and
- * for each write of that key from then on, also when the state is the same as before (a disk that grew
- * says so that way); UNKNOWN: the key is gone or makes no sense.
+ * its own, one call at a time for each device and never beside probe, remove, suspend or resume: so
+ * a driver's handshake needs no lock of its own. It is called once after probe and after resume,
+ * and for each write of that key from then on, also when the state is the same as before (a disk
+ * that grew says so that way); UNKNOWN: the key is gone or makes no sense.
  *
- * Our own state is Initialising when probe begins. It is Closed when remove and suspend are over; a driver
- * that wants its back-end to let go first writes Closing itself.
+ * Our own state is Initialising when probe begins. It is Closed when remove and suspend are over; a
+ * driver that wants its back-end to let go first writes Closing itself.
  */
 struct pvkit_device {
 	struct device dev;
@@ -70,15 +70,16 @@ void pvkit_driver_unregister(struct pvkit_driver *driver);
 int pvkit_device_switch(struct pvkit_device *device, enum store_state state);
 
 /*
- * Waits until the back-end's state is one of @states (bits, 1U << STORE_STATE_CLOSED and so on), for
- * probe, remove, suspend and resume, beside which ->backend_changed does not run. 0, or -ETIMEDOUT, or
- * -ENOENT: the back-end's directory is gone.
+ * Waits until the back-end's state is one of @states (bits, 1U << STORE_STATE_CLOSED and so on),
+ * for probe, remove, suspend and resume, beside which ->backend_changed does not run. 0, or
+ * -ETIMEDOUT, or -ENOENT: the back-end's directory is gone.
  */
 int pvkit_device_await(struct pvkit_device *device, unsigned int states,
 		       unsigned int milliseconds);
 
 /* Logs, writes "error" into our directory for the administrator, and switches to Closing. */
-__printf(3, 4) void pvkit_device_fail(struct pvkit_device *device, int error, const char *format, ...);
+__printf(3, 4) void pvkit_device_fail(struct pvkit_device *device, int error,
+				      const char *format, ...);
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
@@ -95,7 +96,8 @@ struct pvkit_event {
 
 /*
  * @handler runs in hard interrupt context, once or more for each notification since it ran last.
- * @vcpu: where it is wanted first, -1: anywhere. The port's number goes to the back-end by the store.
+ * @vcpu: where it is wanted first, -1: anywhere. The port's number goes to the back-end by the
+ * store.
  */
 int pvkit_event_open(struct pvkit_device *device, struct pvkit_event *event, irq_handler_t handler,
 		     const char *name, void *context, int vcpu);
@@ -141,7 +143,9 @@ static inline void pvkit_grants_put(struct pvkit_grants *grants, u32 reference)
 
 /* Lets @domain use the whole page @page. */
 void pvkit_grant_give(u32 reference, u16 domain, struct page *page, bool readonly);
-/* -EBUSY: the back-end still uses it; the grant stays as it was, neither it nor the page is free. */
+/*
+ * -EBUSY: the back-end still uses it; the grant stays as it was, neither it nor the page is free.
+ */
 int pvkit_grant_end(u32 reference);
 /*
  * Takes back a grant whose page its owner gives up: tried now, and when the back-end still uses it,
@@ -195,8 +199,9 @@ int pvkit_store_remove(struct pvkit_store_transaction transaction, const char *d
 
 /*
  * ->changed is called in the bus's worker of the device after an event below @path, and once at
- * registration. Events that come faster than it runs are one call, with the watch's own path if theirs
- * differ. pvkit_watch_close() returns when it is over; ->changed itself may close its watch, and free it.
+ * registration. Events that come faster than it runs are one call, with the watch's own path if
+ * theirs differ. pvkit_watch_close() returns when it is over; ->changed itself may close its watch,
+ * and free it.
  */
 struct pvkit_watch {
 	char *path;

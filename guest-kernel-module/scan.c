@@ -2,10 +2,10 @@
 /*
  * Finding devices: the directories device/CLASS/ID of the store.
  *
- * One watch on "device" tells of everything below it, of what our own drivers write too. So only what
- * can make or end a device leads to a scan: a change of the upper three levels, or of a "backend" key.
- * A scan compares the store with the list of devices; what fails for another reason than absence
- * changes nothing.
+ * One watch on "device" tells of everything below it, of what our own drivers write too. So only
+ * what can make or end a device leads to a scan: a change of the upper three levels, or of a
+ * "backend" key. A scan compares the store with the list of devices; what fails for another reason
+ * than absence changes nothing.
  */
 #include <linux/ctype.h>
 #include <linux/kernel.h>
@@ -103,9 +103,9 @@ static bool scan_class(const char *class)
 
 static bool class_is_good(const char *class)
 {
-	size_t length = strlen(class);
+	size_t length = strspn(class, "abcdefghijklmnopqrstuvwxyz0123456789_");
 
-	return length && length <= CLASS_MAX && strspn(class, "abcdefghijklmnopqrstuvwxyz0123456789_") == length;
+	return length && length <= CLASS_MAX && !class[length];
 }
 
 static bool scan_classes(void)

@@ -9,10 +9,11 @@
  *				←	event: to whoever watches (watch.c)
  *
  * The store may be slow, dead or hostile. A caller waits so long and no longer; its request is then
- * nobody's, and a late reply is dropped. After that callers have little patience until the store says
- * something again, so that taking down twenty devices of a dead store ends. Lengths and indices that
- * cannot be break the connection: every caller gets -EIO, and the reader begins a new connection where
- * the store can do that (STORE_FEATURE_RECONNECTION), less and less often when it does not hold.
+ * nobody's, and a late reply is dropped. After that callers have little patience until the store
+ * says something again, so that taking down twenty devices of a dead store ends. Lengths and
+ * indices that cannot be break the connection: every caller gets -EIO, and the reader begins a new
+ * connection where the store can do that (STORE_FEATURE_RECONNECTION), less and less often when it
+ * does not hold.
  */
 #include <linux/completion.h>
 #include <linux/jiffies.h>
@@ -35,8 +36,8 @@
 #include "guest-kernel-module/store_ring.h"
 #include "ring/order.h"
 
-static unsigned int store_timeout = 30;
-module_param(store_timeout, uint, 0644);
+unsigned int pvkit_store_timeout = 30;
+module_param_named(store_timeout, pvkit_store_timeout, uint, 0644);
 MODULE_PARM_DESC(store_timeout, "Seconds to wait for an answer of the store (30)");
 
 #define SILENT_TIMEOUT	  (HZ / 2) /* of a store that did not answer the last time */
@@ -146,8 +147,8 @@ static bool connected(void)
 }
 
 /*
- * A new connection, from the reader or while there is none. The writer's lock keeps everybody else from
- * the page; whoever waits for room in it was told that it is broken.
+ * A new connection, from the reader or while there is none. The writer's lock keeps everybody else
+ * from the page; whoever waits for room in it was told that it is broken.
  */
 static int reconnect(void)
 {
@@ -319,7 +320,7 @@ static void renew(struct work_struct *work)
 static unsigned long patience(void)
 {
 	return READ_ONCE(store.silent) ? SILENT_TIMEOUT :
-					 max(READ_ONCE(store_timeout), 1U) * (unsigned long)HZ;
+					 max(READ_ONCE(pvkit_store_timeout), 1U) * (unsigned long)HZ;
 }
 
 /* Under the writer's lock. Waits for room until @deadline. */
@@ -489,7 +490,6 @@ int pvkit_store_start(struct pvkit_platform *platform)
 
 	sema_init(&store.slots, OUTSTANDING);
 	INIT_WORK(&store.renew, renew);
-	store.requests = store.answers = store.events = store.dropped = store.reconnections = 0;
 	store.ring.page = platform->store_page;
 	error = pvkit_event_attach(&store.event, platform->store_port, store_notified,
 				   "pvkit-store", &store);

@@ -12,6 +12,9 @@
 struct pvkit_platform;
 struct seq_file;
 
+/* Seconds; a parameter of the module. */
+extern unsigned int pvkit_store_timeout;
+
 /* Connects. Nothing of an earlier life is left afterwards: no watch, no transaction. */
 int pvkit_store_start(struct pvkit_platform *platform);
 /* All watches are closed and nobody calls any more. */
@@ -30,9 +33,9 @@ struct store_part {
 #define STORE_PARTS_MAX 4
 
 /*
- * One request and its reply, which is NUL-terminated and for kfree(); @reply and @length may be NULL.
- * Negative errno: what the store answered; -ETIMEDOUT: nothing; -EIO: the connection broke; -EPROTO: an
- * answer that makes no sense; -E2BIG: more than a message holds.
+ * One request and its reply, which is NUL-terminated and for kfree(); @reply and @length may be
+ * NULL. Negative errno: what the store answered; -ETIMEDOUT: nothing; -EIO: the connection broke;
+ * -EPROTO: an answer that makes no sense; -E2BIG: more than a message holds.
  */
 int pvkit_store_transact(enum store_message type, u32 transaction, const struct store_part *parts,
 			 unsigned int count, char **reply, u32 *length);

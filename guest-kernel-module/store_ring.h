@@ -2,8 +2,9 @@
 /*
  * The guest's end of the store's ring page (abi/store.h): two byte streams.
  *
- * Indices of our own are kept here and only ever written to the page; the store's are read once, and
- * believed only when they are possible. Nothing here sleeps or locks: one writer and one reader.
+ * Indices of our own are kept here and only ever written to the page; the store's are read once,
+ * and believed only when they are possible. Nothing here sleeps or locks: one writer and one
+ * reader.
  */
 #ifndef PVKIT_GUEST_KERNEL_MODULE_STORE_RING_H
 #define PVKIT_GUEST_KERNEL_MODULE_STORE_RING_H

@@ -6,11 +6,13 @@
  * device's queue, once, and the device's worker is woken. Events that come faster than the worker
  * runs are merged, so whoever writes a watched key endlessly costs a queue of one.
  *
- * The worker takes the device's lock (device_lock), under which the driver core calls probe, remove,
- * suspend and resume: that is why a driver needs no lock of its own between those and its callbacks.
- * Who closes a watch without that lock, from elsewhere, waits until the callback is over.
+ * The worker takes the device's lock (device_lock), under which the driver core calls probe,
+ * remove, suspend and resume: that is why a driver needs no lock of its own between those and its
+ * callbacks. Who closes a watch without that lock, from elsewhere, waits until the callback is
+ * over.
  *
- * A watch without a device is the bus's own: it is called in the reader, at once, and does not sleep.
+ * A watch without a device is the bus's own: it is called in the reader, at once, and does not
+ * sleep.
  */
 #include <linux/kernel.h>
 #include <linux/list.h>
