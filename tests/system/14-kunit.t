@@ -1,0 +1,72 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT OR GPL-2.0
+#
+# The guest modules' logic in a kernel: KUnit suites on user-mode Linux with lockdep and KASAN; the modules built for
+# the stock kernels without a warning, and clean to sparse and checkpatch.
+set -u
+. tests/lib.sh
+command -v flex >/dev/null && command -v bison >/dev/null || skip_all 'no flex or bison: install them'
+start
+
+tests/kunit/build-kernel >&2 || {
+	fail 'the kernel is built' "see build/kunit/log"
+	finished
+}
+tests/kunit/run >"$scratch/kunit.log" 2>&1 || true
+
+why() { grep -B 12 -F "$1" <<<"$report"; }
+
+report=$(cat "$scratch/kunit.log")
+# One line a case: "SUITE: CASE".
+suite=''
+while read -r line; do
+	case $line in
+	'# Subtest: '*) suite=${line#'# Subtest: '} ;;
+	*'# SKIP '*) skip "$suite: $(echo "$line" | cut -d' ' -f3)" "${line#*# SKIP }" ;;
+	'ok '*' '"$suite") pass "$suite ends" ;;
+	'ok '*) pass "$suite: $(echo "$line" | cut -d' ' -f3)" ;;
+	'not ok '*' '"$suite") fail "$suite ends" 'a case failed' ;;
+	'not ok '*) fail "$suite: $(echo "$line" | cut -d' ' -f4)" "$(why "$line")" ;;
+	esac
+done <<<"$report"
+
+suites_ran() {
+	local source name
+	for source in tests/kunit/*_test.c; do
+		name=$(sed -n 's/.*\.name = "\(pvkit_[a-z_]*\)".*/\1/p' "$source")
+		grep -q "^ok .* $name\$" "$scratch/kunit.log" || {
+			echo "no result of $name"
+			tail -n 30 "$scratch/kunit.log"
+			return 1
+		}
+	done
+}
+ok 'all suites ran to their end' suites_ran
+ok 'the module goes' says "$scratch/kunit.log" '^@@ unloaded'
+
+log_clean() {
+	says "$scratch/kunit.log" '^@@ log end' || return 1
+	# What came before is the kernel's own.
+	! sed -n '/loading out-of-tree module/,/^@@ log end/p' "$scratch/kunit.log" |
+		grep -E -A 30 'WARNING|BUG|KASAN|lockdep|possible|Call Trace|kobject|sysfs:'
+}
+ok 'lockdep and KASAN have nothing to say' log_clean
+
+for version in 6.1 6.12; do
+	ok "modules for stock $version build without a warning, sparse has none" \
+		env MODULES_DIR="$scratch/modules" guest-kernel-module/build-modules $version '' C=2 CHECK=sparse
+done
+
+checkpatch() {
+	local source
+	for source in guest-kernel-module/*.[ch] guest-drivers/*/*.[ch]; do
+		[ -e "$source" ] || continue
+		# What compares versions is in compat.h; exports.c exports what others define; the store has an ENOSYS.
+		perl build/kunit/source/scripts/checkpatch.pl --no-tree -q --max-line-length=100 \
+			--ignore SPDX_LICENSE_TAG,FILE_PATH_CHANGES,LINUX_VERSION_CODE,CONSTANT_COMPARISON,EXPORT_SYMBOL,ENOSYS \
+			-f "$source" || return 1
+	done
+}
+ok 'checkpatch has nothing to say' checkpatch
+
+finished
