@@ -45,7 +45,7 @@ struct store_peer *store_peer_new(struct store *store, unsigned int domain,
 bool store_peer_affords(const struct store_peer *peer, size_t bytes)
 {
 	if (store_domain_privileged(peer->domain))
-		return peer->bytes + bytes <= STORE_MEMORY_MAX_BACKEND;
+		return peer->bytes + bytes <= STORE_MEMORY_MAX;
 	return peer->domain->bytes + bytes <= STORE_MEMORY_MAX;
 }
 

@@ -15,11 +15,10 @@
 struct store_peer;
 
 /*
- * What watches, transactions and unread messages of a domain may take; of domain 0 those of one
- * connection, which does no more than bound a mistake.
+ * What watches, transactions and unread messages may take: of a domain, or of one connection of
+ * domain 0. Not more, for each event is looked for among the unread ones.
  */
-#define STORE_MEMORY_MAX         (2U << 20)
-#define STORE_MEMORY_MAX_BACKEND (16U << 20)
+#define STORE_MEMORY_MAX (1U << 20)
 
 /* Xen's: nodes that one transaction may touch. */
 #define STORE_TRANSACTION_NODES 1024
