@@ -250,7 +250,7 @@ static void begin_request(struct blkif_source *source, struct blk_request *reque
 
 	/* ->id is in the same place in all. */
 	slot->id = from->rw.id;
-	slot->operation = from->operation;
+	slot->operation = operation_of(from);
 	slot->step = false;
 	slot->page_count = 0;
 	request->iov = request->pieces;

@@ -257,6 +257,7 @@ static inline bool reap(struct disk *d, struct disk_queue *q, struct blkif_rsp *
 static inline int ask(struct disk *d, struct disk_queue *q, void *request, size_t bytes)
 {
 	struct blkif_rw_req *head = request;
+	const union blkif_req *slot = request;
 	struct blkif_rsp response;
 
 	/* ->id is in the same place in all. */
@@ -265,7 +266,9 @@ static inline int ask(struct disk *d, struct disk_queue *q, void *request, size_
 	push(d, q);
 	assert_true(reap(d, q, &response, WAIT_MS));
 	assert_int_equal(response.id, head->id);
-	assert_int_equal(response.operation, head->operation);
+	assert_int_equal(response.operation, head->operation == BLKIF_INDIRECT
+						     ? slot->indirect.indirect_operation
+						     : head->operation);
 	return response.status;
 }
 
