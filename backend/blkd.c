@@ -222,6 +222,7 @@ static int serve_xen(const struct config *config, struct store_image *image,
 		.engine = engine,
 		.stats = stats,
 		.queues = config->queues,
+		.serial = config->serial,
 		.poll_us = config->daemon.poll_us,
 		.register_memory = config->register_memory,
 	};

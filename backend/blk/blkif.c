@@ -4,6 +4,7 @@
  * queue, the same that serves virtio.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@ struct blkif {
 	struct xen_device device;
 	struct blk_worker_device worker_device;
 	struct stats_page *stats;
+	char serial[BLKIF_SERIAL_BYTES_MAX + 1];
 	bool cdrom;
 	/* The front-end's choice. */
 	bool persistent, write_zeroes, large_sectors;
@@ -117,6 +119,8 @@ static int blkif_describe(struct xen_device *device)
 			       (unsigned long long)(image->size / unit));
 	if (!err)
 		err = xen_device_write(device, BLKIF_KEY_INFO, "%u", info);
+	if (!err && blkif->serial[0])
+		err = xen_device_write(device, BLKIF_KEY_SERIAL, "%s", blkif->serial);
 	if (!err)
 		err = xen_device_write(device, BLKIF_KEY_SECTOR_SIZE, "%u", image->block_size);
 	return err
@@ -233,6 +237,10 @@ struct blkif *blkif_open(const struct blkif_options *options)
 		.register_memory = options->register_memory,
 	};
 	blkif->stats = options->stats;
+	if (options->serial)
+		snprintf(blkif->serial, sizeof(blkif->serial), "%s", options->serial);
+	else
+		memcpy(blkif->serial, options->image->id, sizeof(options->image->id));
 	return blkif;
 }
 

@@ -16,6 +16,7 @@ struct blkif_options {
 	const struct store_engine *engine;
 	struct stats_page *stats;
 	unsigned int queues;
+	const char *serial; /* NULL: the image's own */
 	int64_t poll_us; /* < 0: adaptive */
 	bool register_memory;
 };

@@ -24,7 +24,7 @@ struct blkif_page {
 /* What is remembered of a request beside the worker's struct blk_request; by its io.slot. */
 struct blkif_slot {
 	uint64_t id;
-	uint8_t operation; /* as the answer repeats it */
+	uint8_t operation; /* as the answer repeats it: the real one of an indirect request */
 	bool step; /* of ->sequence */
 	uint16_t page_count;
 	struct blkif_page pages[BLKIF_SOURCE_SEGMENTS];

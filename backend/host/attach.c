@@ -466,7 +466,7 @@ static int take_inventory(struct host *host)
 		if (host->fd < 0)
 			return -EPIPE;
 	}
-	return host->grants.table.grants ? 0 : broken(host, "it has no grant table");
+	return host->grants.shared.base ? 0 : broken(host, "it has no grant table");
 }
 
 static int open_store(struct host *host)

@@ -318,13 +318,12 @@ void host_unpin_many(struct host *host, struct host_pin *pins, unsigned int coun
 static bool table_plausible(const struct host *host, const struct attach_grant_table *table)
 {
 	uint64_t entry = table->version == 2 ? sizeof(union grant_v2) : sizeof(struct grant_v1);
-	uint64_t pending = sizeof(struct platform_pending) + (host->welcome.ports + 63) / 64 * 8ULL;
+	uint64_t pending = sizeof(struct platform_pending) + (host->welcome.ports + 63ULL) / 64 * 8;
 
 	if (table->version != 1 && table->version != 2)
 		return false;
-	if (!table->grants ||
-	    (table->entries_offset | table->status_offset | table->pending_offset) &
-		    (sizeof(uint64_t) - 1))
+	if ((table->entries_offset | table->status_offset | table->pending_offset) &
+	    (sizeof(uint64_t) - 1))
 		return false;
 	if (table->entries_offset > table->size ||
 	    table->grants * entry > table->size - table->entries_offset ||
@@ -333,6 +332,22 @@ static bool table_plausible(const struct host *host, const struct attach_grant_t
 	return table->version == 1 ||
 	       (table->status_offset <= table->size &&
 		table->grants * sizeof(grant_status) <= table->size - table->status_offset);
+}
+
+static int map_counts(struct host *host, const struct attach_grant_table *table, const int *fds,
+		      bool ledger)
+{
+	struct host_grants *grants = &host->grants;
+	int err;
+
+	err = host_mapping_open(&grants->use_counts, fds[1], 0,
+				table->grants * sizeof(struct attach_grant_use), false,
+				host->guard);
+	if (err || !ledger)
+		return err;
+	return host_mapping_open(&grants->own, fds[2], 0,
+				 table->grants * sizeof(struct attach_grant_ledger), false,
+				 host->guard);
 }
 
 int host_grants_map(struct host *host, const struct attach_grant_table *table, const int *fds,
@@ -346,14 +361,9 @@ int host_grants_map(struct host *host, const struct attach_grant_table *table, c
 	if (!table_plausible(host, table) || fd_count != (ledger ? 3U : 2U))
 		return -EPROTO;
 	err = host_mapping_open(&grants->shared, fds[0], 0, table->size, false, host->guard);
-	if (!err)
-		err = host_mapping_open(&grants->use_counts, fds[1], 0,
-					table->grants * sizeof(struct attach_grant_use), false,
-					host->guard);
-	if (!err && ledger)
-		err = host_mapping_open(&grants->own, fds[2], 0,
-					table->grants * sizeof(struct attach_grant_ledger), false,
-					host->guard);
+	/* A table without references is one that changes: another comes. */
+	if (!err && table->grants)
+		err = map_counts(host, table, fds, ledger);
 	if (err) {
 		host_grants_unmap(host);
 		return err;

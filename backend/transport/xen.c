@@ -88,7 +88,7 @@ static void refuse(struct xen *xen)
 static void begin(struct xen *xen)
 {
 	disconnect(xen);
-	if (xen->state == STORE_STATE_INIT_WAIT)
+	if (xen->state == STORE_STATE_INIT_WAIT && xen->published)
 		return;
 	if (!publish(xen))
 		set_state(xen, STORE_STATE_INIT_WAIT, false);
@@ -127,17 +127,35 @@ static void finish(struct xen *xen)
 	control_quit(0);
 }
 
-/* The state that a key holds; Unknown for what is none, or not there. -EPIPE. */
+/* What a key of @length bytes says; Unknown for what is no state. */
+static int state_of(const char *text, int length)
+{
+	if (length != 1 || text[0] < '0' || text[0] > '0' + STORE_STATE_RECONFIGURED)
+		return STORE_STATE_UNKNOWN;
+	return text[0] - '0';
+}
+
+/* Unknown where there is none; -EPIPE. */
 static int read_front_state(struct xen *xen)
 {
 	char text[XEN_VALUE_BYTES];
 	int got = xen_device_front_read(xen->device, STORE_KEY_STATE, text, sizeof(text));
 
-	if (got == -EPIPE)
-		return got;
-	if (got != 1 || text[0] < '0' || text[0] > '0' + STORE_STATE_RECONFIGURED)
-		return STORE_STATE_UNKNOWN;
-	return text[0] - '0';
+	return got == -EPIPE ? got : state_of(text, got);
+}
+
+/* Whoever makes devices may have made ours anew, and then what we wrote is gone. */
+static void read_own_state(struct xen *xen)
+{
+	char text[XEN_VALUE_BYTES];
+	int got = xen_device_read(xen->device, STORE_KEY_STATE, text, sizeof(text));
+	int state = state_of(text, got);
+
+	if (got == -EPIPE || state == xen->state)
+		return;
+	xen->state = state;
+	if (state <= STORE_STATE_INITIALISING)
+		xen->published = false;
 }
 
 static bool read_online(struct xen *xen)
@@ -203,6 +221,7 @@ static void evaluate(void *context)
 
 	if (xen->over || xen->quiet)
 		return;
+	read_own_state(xen);
 	online = read_online(xen);
 	front = read_front_state(xen);
 	if (front < 0)
