@@ -14,7 +14,7 @@ boots() { # KERNEL IMAGE CPUS MEMORY STEPS
 	local kernel=$1 cpus=$3 name=$1-$2-$3 step
 	local title="Linux $1, $2, $3 CPUs, $4"
 	truncate -s 0 "$scratch/$name.img" && truncate -s 128M "$scratch/$name.img"
-	image=$2 shim "$name" "$kernel" "pvkit.run=$5 pvkit.mebibytes=16 pvkit.seconds=1" \
+	image=$2 shim "$name" "$kernel" "guest.run=$5 guest.mebibytes=16 guest.seconds=1" \
 		--memory "$4" --cpus "$cpus" --disk "path=$scratch/$name.img" --net "link=tap:pvkit0,queue-pairs=$((cpus > 1 ? 2 : 1))"
 	ok "$title: ends with status 0 at power-off" status_is 0 reap "$name" 120
 	ok "$title: sees its CPUs" says "$scratch/$name.log" "^@@ up $kernel\\..* cpus $cpus "

@@ -17,7 +17,7 @@ if [ -n "${PVKIT_LAB-}" ]; then
 	chmod 777 "$PVKIT_STATS_DIR"
 	run_as='setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps -all --bounding-set -all'
 fi
-shim user 6.12 "pvkit.run=usernet pvkit.url=http://10.0.2.2:8099/file" --memory 256M --cpus 1 --net link=user
+shim user 6.12 "guest.run=usernet guest.url=http://10.0.2.2:8099/file" --memory 256M --cpus 1 --net link=user
 ok 'the guest ends' status_is 0 reap user 90
 ok 'DHCP, ping and HTTP' step_passed user usernet
 ok 'what was fetched is what lies there' same checksum "$(guest_figure user fetched_sha256)" "$sum"

@@ -15,7 +15,7 @@ add_tap pvkit0 0 2
 boot() { # NAME END OPTION…
 	local name=$1 end=$2
 	shift 2
-	shim "$name" 6.1 "pvkit.end=$end" --memory 256M --cpus 2 --disk "path=$scratch/disk.img" \
+	shim "$name" 6.1 "guest.end=$end" --memory 256M --cpus 2 --disk "path=$scratch/disk.img" \
 		--net link=tap:pvkit0 "$@"
 }
 

@@ -12,7 +12,7 @@ if command -v qemu-storage-daemon >/dev/null; then
 	spawn qsd qemu-storage-daemon --blockdev "driver=file,node-name=f,filename=$scratch/a.img,cache.direct=off" \
 		--export "type=vhost-user-blk,id=e,addr.type=unix,addr.path=$scratch/qsd.sock,node-name=f,writable=on,num-queues=2"
 	ok 'qemu-storage-daemon starts' within 20 test -S "$scratch/qsd.sock"
-	shim qsd-guest 6.1 'pvkit.run=storage pvkit.mebibytes=16' --memory 512M --cpus 2 \
+	shim qsd-guest 6.1 'guest.run=storage guest.mebibytes=16' --memory 512M --cpus 2 \
 		--disk "vhost-user=$scratch/qsd.sock"
 	ok 'qemu-storage-daemon: the guest ends' status_is 0 reap qsd-guest 90
 	ok 'qemu-storage-daemon: a file system with checksums' step_passed qsd-guest storage
@@ -29,7 +29,7 @@ if command -v dpdk-testpmd >/dev/null; then
 		--vdev "net_vhost0,iface=$scratch/vhost.sock,queues=1" -- \
 		--no-mlockall --forward-mode=icmpecho --auto-start --stats-period 60 --total-num-mbufs=4096
 	ok 'testpmd starts' within 40 test -S "$scratch/vhost.sock"
-	shim dpdk-guest 6.12 'pvkit.run=net pvkit.only_ping=1 pvkit.gateway=10.99.0.1' --memory 256M --cpus 1 \
+	shim dpdk-guest 6.12 'guest.run=net guest.only_ping=1 guest.gateway=10.99.0.1' --memory 256M --cpus 1 \
 		--net "vhost-user=$scratch/vhost.sock"
 	ok 'testpmd: the guest ends' status_is 0 reap dpdk-guest 120
 	ok 'testpmd: it answers pings' step_passed dpdk-guest net

@@ -30,19 +30,19 @@ silent() { # NAME
 }
 
 # CPUs first: one that goes while an interrupt has been moved and did not come yet is worth a warning to the kernel.
-shim moving 6.12 pvkit.run=hotcpu,affinity,rebind --memory 512M --cpus 4 --disk "$(disk moving)" \
+shim moving 6.12 guest.run=hotcpu,affinity,rebind --memory 512M --cpus 4 --disk "$(disk moving)" \
 	--net link=tap:pvkit0,queue-pairs=2
 works '4 CPUs, 4 queues, 2 pairs' moving hotcpu,affinity,rebind
 
-shim nomsi 6.1 'pvkit.run=storage,net,rebind pvkit.mebibytes=16 pvkit.seconds=1 pvkit.rebinds=1 pci=nomsi' \
+shim nomsi 6.1 'guest.run=storage,net,rebind guest.mebibytes=16 guest.seconds=1 guest.rebinds=1 pci=nomsi' \
 	--memory 512M --cpus 2 --disk "$(disk nomsi)" --net link=tap:pvkit0
 works 'INTx' nomsi storage,net,rebind
 
-shim packed 6.12 'pvkit.run=storage,net,rebind pvkit.mebibytes=16 pvkit.seconds=1 pvkit.rebinds=1' --memory 512M \
+shim packed 6.12 'guest.run=storage,net,rebind guest.mebibytes=16 guest.seconds=1 guest.rebinds=1' --memory 512M \
 	--cpus 2 --disk "$(disk packed),packed" --net link=tap:pvkit0,queue-pairs=2,packed
 works 'packed rings' packed storage,net,rebind
 
-shim reboot 6.1 'pvkit.run=rebootonce,storage,net pvkit.mebibytes=16 pvkit.seconds=1' --memory 512M --cpus 2 \
+shim reboot 6.1 'guest.run=rebootonce,storage,net guest.mebibytes=16 guest.seconds=1' --memory 512M --cpus 2 \
 	--on-reboot=restart --disk "$(disk reboot)" --net link=tap:pvkit0
 works 'a reset under I/O' reboot rebootonce,storage,net
 ok 'a reset under I/O: two boots' same boots "$(grep -c '^@@ up' "$scratch/reboot.log")" 2
@@ -50,7 +50,7 @@ ok 'a reset under I/O: two boots' same boots "$(grep -c '^@@ up' "$scratch/reboo
 truncate -s 64M "$scratch/grow.img"
 spawn grow "$BUILD/pvkit-blkd" --socket-path="$scratch/grow.sock" --blk-file="$scratch/grow.img"
 within 10 test -S "$scratch/grow.sock"
-shim growing 6.12 pvkit.run=resize --memory 256M --cpus 1 --disk "vhost-user=$scratch/grow.sock"
+shim growing 6.12 guest.run=resize --memory 256M --cpus 1 --disk "vhost-user=$scratch/grow.sock"
 ok 'a disk that grows: the guest is ready' within 120 grep -q '^@@ ready resize' "$scratch/growing.log"
 truncate -s 96M "$scratch/grow.img"
 kill -HUP "${pid_of[grow]}"
@@ -60,7 +60,7 @@ ok 'a disk that grows: by the right amount' same sectors "$(guest_figure growing
 truncate -s 128M "$scratch/lost.img"
 spawn blkd "$BUILD/pvkit-blkd" --socket-path="$scratch/blkd.sock" --blk-file="$scratch/lost.img" --num-queues=2
 within 10 test -S "$scratch/blkd.sock"
-shim lost 6.12 pvkit.run=lostdisk,net --memory 512M --cpus 2 --disk "vhost-user=$scratch/blkd.sock" \
+shim lost 6.12 guest.run=lostdisk,net --memory 512M --cpus 2 --disk "vhost-user=$scratch/blkd.sock" \
 	--net link=tap:pvkit0
 ok 'a lost back-end: the guest reads' within 120 grep -q '^@@ ready lostdisk' "$scratch/lost.log"
 stop blkd KILL

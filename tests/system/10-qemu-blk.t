@@ -16,7 +16,7 @@ blkd() { # NAME IMAGE OPTION…
 }
 
 guest() { # NAME KERNEL STEPS BLKD DEVICE-OPTIONS
-	qemu "$1" "$2" 2 "pvkit.run=$3 pvkit.seconds=1" \
+	qemu "$1" "$2" 2 "guest.run=$3 guest.seconds=1" \
 		-chardev "socket,id=blk,path=$scratch/$4.sock" \
 		-device "vhost-user-blk-pci,chardev=blk,$5"
 }

@@ -15,7 +15,7 @@ run_guest() { # NAME KERNEL TAP N PAIRS DEVICE-OPTIONS STEPS
 	spawn "netd-$name" "$BUILD/pvkit-netd" --socket-path="$scratch/$name.sock" --link="tap:$tap" --queue-pairs="$pairs"
 	ok "$name: the daemon starts" within 10 test -S "$scratch/$name.sock"
 	ok "$name: iperf3 listens" start_iperf "$n"
-	qemu "$name" "$kernel" 2 "pvkit.run=net pvkit.seconds=2 pvkit.streams=$pairs pvkit.address=10.99.$n.2 pvkit.gateway=10.99.$n.1" \
+	qemu "$name" "$kernel" 2 "guest.run=net guest.seconds=2 guest.streams=$pairs guest.address=10.99.$n.2 guest.gateway=10.99.$n.1" \
 		-chardev "socket,id=net,path=$scratch/$name.sock" \
 		-netdev "vhost-user,id=net,chardev=net,queues=$pairs" \
 		-device "virtio-net-pci,netdev=net,mac=52:54:00:99:0$n:02,romfile=,$options"

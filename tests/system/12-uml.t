@@ -19,7 +19,7 @@ for engine in io_uring threads; do
 	truncate -s 0 "$scratch/a.img" && truncate -s 256M "$scratch/a.img"
 	spawn blkd "$BUILD/pvkit-blkd" --socket-path="$scratch/blk.sock" --blk-file="$scratch/a.img" --engine=$engine
 	ok "$engine: the block daemon starts" within 10 test -S "$scratch/blk.sock"
-	uml guest-$engine "virtio_uml.device=$scratch/blk.sock:2 pvkit.run=storage,fio pvkit.seconds=1"
+	uml guest-$engine "virtio_uml.device=$scratch/blk.sock:2 guest.run=storage,fio guest.seconds=1"
 	ok "$engine: the guest ends" status_is 0 reap guest-$engine 120
 	ok "$engine: a file system with checksums" step_passed guest-$engine storage
 	ok "$engine: random I/O with verify" step_passed guest-$engine fio
@@ -32,7 +32,7 @@ add_tap tap0 0 1
 start_iperf 0
 spawn netd "$BUILD/pvkit-netd" --socket-path="$scratch/net.sock" --link=tap:tap0
 ok 'the network daemon starts' within 10 test -S "$scratch/net.sock"
-uml net "virtio_uml.device=$scratch/net.sock:1 pvkit.run=net pvkit.seconds=1"
+uml net "virtio_uml.device=$scratch/net.sock:1 guest.run=net guest.seconds=1"
 ok 'the guest ends' status_is 0 reap net 120
 ok 'ping, and iperf3 both ways' step_passed net net
 ok 'clean log' guest_log_clean net
@@ -45,7 +45,7 @@ sum=$(sha256sum <"$scratch/www/file" | cut -d' ' -f1)
 spawn httpd busybox httpd -f -p 127.0.0.1:8099 -h "$scratch/www"
 spawn netd "$BUILD/pvkit-netd" --socket-path="$scratch/user.sock" --link=user,hostfwd=tcp:127.0.0.1:8098-:8000
 ok 'user: the network daemon starts' within 10 test -S "$scratch/user.sock"
-uml user "virtio_uml.device=$scratch/user.sock:1 pvkit.run=usernet pvkit.url=http://10.0.2.2:8099/file pvkit.serve=8000"
+uml user "virtio_uml.device=$scratch/user.sock:1 guest.run=usernet guest.url=http://10.0.2.2:8099/file guest.serve=8000"
 ok 'user: the guest waits at its port' within 60 grep -q '^@@ ready serve' "$scratch/user.log"
 fetch_from_guest() {
 	timeout 60 socat -u TCP:127.0.0.1:8098 "CREATE:$scratch/got" && cmp "$scratch/got" "$scratch/www/file"
