@@ -9,8 +9,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -22,9 +20,9 @@
 #include "common/log.h"
 #include "common/socket.h"
 #include "hypervisor-shim/pv/store.h"
-#include "hypervisor-shim/pv/store_access.h"
+#include "hypervisor-shim/pv/store_call.h"
 #include "hypervisor-shim/pv/store_control.h"
-#include "hypervisor-shim/pv/store_wire.h"
+#include "hypervisor-shim/pv/store_peer.h"
 
 #define POLL_WAKE     0
 #define POLL_LISTENER 1
@@ -34,16 +32,10 @@
 
 struct call {
 	struct call *next;
-	int (*run)(struct call *call);
+	store_call_fn *run;
+	void *argument;
 	int result;
 	bool done;
-
-	/* What the calls need; each uses some. */
-	unsigned int domain, owner, reader, size;
-	struct store_ring_page *page;
-	int fd, kick;
-	const char *path;
-	char *value;
 };
 
 static struct {
@@ -88,7 +80,7 @@ static void run_calls(void)
 	if (!call)
 		return;
 	for (next = call; next; next = next->next)
-		next->result = next->run(next);
+		next->result = next->run(&state.store, next->argument);
 	pthread_mutex_lock(&state.lock);
 	while (call) { /* which its owner takes back as soon as it is done */
 		next = call->next;
@@ -207,8 +199,9 @@ static void *store_thread(void *unused)
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
-static int call_thread(struct call *call)
+int store_call(store_call_fn *run, void *argument)
 {
+	struct call call = {.run = run, .argument = argument};
 	const uint64_t one = 1;
 
 	pthread_mutex_lock(&state.lock);
@@ -216,14 +209,14 @@ static int call_thread(struct call *call)
 		pthread_mutex_unlock(&state.lock);
 		return -ENODEV;
 	}
-	*state.last = call;
-	state.last = &call->next;
+	*state.last = &call;
+	state.last = &call.next;
 	if (write(state.wake, &one, sizeof(one)) < 0)
 		log_errno("store: cannot wake its thread");
-	while (!call->done)
+	while (!call.done)
 		pthread_cond_wait(&state.done, &state.lock);
 	pthread_mutex_unlock(&state.lock);
-	return call->result;
+	return call.result;
 }
 
 static void close_everything(struct store *store)
@@ -308,47 +301,44 @@ static void end_ring(struct store *store)
 	store_peer_reap(store);
 }
 
-static int run_connect_guest(struct call *call)
+struct ring {
+	struct store_ring_page *page;
+	int kicked, kick;
+};
+
+static int connect_guest(struct store *store, void *argument)
 {
-	struct store *store = &state.store;
+	const struct ring *ring = argument;
 
 	end_ring(store);
-	if (!store_ring_new(store, store->guest, call->page, call->fd, call->kick))
+	if (!store_ring_new(store, store->guest, ring->page, ring->kicked, ring->kick))
 		return -ENOMEM;
 	return store_guest_introduce(store);
 }
 
 int pv_store_connect_guest(struct store_ring_page *page, int kicked, int kick)
 {
-	struct call call = {
-		.run = run_connect_guest,
-		.page = page,
-		.fd = kicked,
-		.kick = kick,
-	};
-
-	return call_thread(&call);
+	return store_call(connect_guest,
+			  &(struct ring){.page = page, .kicked = kicked, .kick = kick});
 }
 
-static int run_disconnect_guest(struct call *call)
+static int disconnect_guest(struct store *store, void *argument)
 {
-	store_guest_release(&state.store);
-	end_ring(&state.store);
+	store_guest_release(store);
+	end_ring(store);
 	return 0;
 }
 
 void pv_store_disconnect_guest(void)
 {
-	struct call call = {.run = run_disconnect_guest};
-
-	call_thread(&call);
+	store_call(disconnect_guest, NULL);
 }
 
-static int run_reset_guest(struct call *call)
+static int reset_guest(struct store *store, void *argument)
 {
 	struct store_peer *peer;
 
-	for (peer = state.store.peers; peer; peer = peer->next)
+	for (peer = store->peers; peer; peer = peer->next)
 		if (peer->page && peer->domain->introduced)
 			store_ring_reset(peer);
 	return 0;
@@ -356,29 +346,34 @@ static int run_reset_guest(struct call *call)
 
 void pv_store_reset_guest(void)
 {
-	struct call call = {.run = run_reset_guest};
-
-	call_thread(&call);
+	store_call(reset_guest, NULL);
 }
 
-static int run_connection(struct call *call)
+struct stream {
+	unsigned int domain;
+	int fd;
+};
+
+static int connect_stream(struct store *store, void *argument)
 {
-	if (state.store.peer_count >= STORE_PEERS_MAX)
+	const struct stream *stream = argument;
+
+	if (store->peer_count >= STORE_PEERS_MAX)
 		return -EMFILE;
-	return store_stream_new(&state.store, call->domain, call->fd) ? 0 : -ENOMEM;
+	return store_stream_new(store, stream->domain, stream->fd) ? 0 : -ENOMEM;
 }
 
 int pv_store_connection(unsigned int domain)
 {
-	struct call call = {.run = run_connection, .domain = domain};
+	struct stream stream = {.domain = domain};
 	int pair[2], error;
 
 	if (domain > UINT16_MAX)
 		return -EINVAL;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	call.fd = pair[1];
-	error = call_thread(&call);
+	stream.fd = pair[1];
+	error = store_call(connect_stream, &stream);
 	if (!error)
 		return pair[0];
 	close(pair[0]);
@@ -386,132 +381,42 @@ int pv_store_connection(unsigned int domain)
 	return error;
 }
 
-static int run_listen(struct call *call)
+struct listener {
+	char *path;
+	int fd;
+};
+
+static int listen_there(struct store *store, void *argument)
 {
+	const struct listener *listener = argument;
+
 	if (state.listener >= 0)
 		return -EBUSY;
-	state.listener = call->fd;
-	state.listen_path = call->value;
+	state.listener = listener->fd;
+	state.listen_path = listener->path;
 	return 0;
 }
 
 int pv_store_listen(const char *path)
 {
-	struct call call = {.run = run_listen, .value = strdup(path)};
+	struct listener listener = {.path = strdup(path)};
 	int error;
 
-	if (!call.value)
+	if (!listener.path)
 		return -ENOMEM;
-	call.fd = socket_listen(path, SOCK_STREAM);
-	error = call.fd;
+	listener.fd = socket_listen(path, SOCK_STREAM);
+	error = listener.fd;
 	if (error < 0)
 		goto no_socket;
 	/* Whoever connects has all rights of domain 0. */
-	error = chmod(path, 0600) < 0 ? -errno : call_thread(&call);
+	error = chmod(path, 0600) < 0 ? -errno : store_call(listen_there, &listener);
 	if (!error)
 		return 0;
-	close(call.fd);
+	close(listener.fd);
 	unlink(path);
 no_socket:
 	errno = -error;
 	log_errno("store: cannot listen at %s", path);
-	free(call.value);
+	free(listener.path);
 	return error;
-}
-
-/* ---- the shim's own hand --------------------------------------------------------------------- */
-
-static struct store_view own_view(void)
-{
-	return (struct store_view){
-		.store = &state.store,
-		.domain = store_domain_find(&state.store, STORE_DOMAIN_BACKEND),
-	};
-}
-
-static int run_write(struct call *call)
-{
-	const struct store_permission permissions[] = {
-		{.domain = (uint16_t)call->owner},
-		{.domain = (uint16_t)call->reader, .may = STORE_MAY_READ},
-	};
-	const struct store_value value = {
-		.bytes = call->value,
-		.size = call->size,
-		.permissions = permissions,
-		.permission_count = call->owner == call->reader ? 1 : 2,
-	};
-	const struct store_view view = own_view();
-	char path[STORE_ABSOLUTE_PATH_MAX + 1];
-
-	if (store_wire_path(STORE_DOMAIN_BACKEND, call->path, STORE_WIRE_NODE, path) < 0)
-		return -EINVAL;
-	return store_access_write(&view, path, &value);
-}
-
-int pv_store_write(unsigned int owner, unsigned int reader, const char *path, const char *format,
-		   ...)
-{
-	struct call call = {
-		.run = run_write,
-		.owner = owner,
-		.reader = reader,
-		.path = path,
-	};
-	va_list arguments;
-	int size;
-
-	va_start(arguments, format);
-	size = vasprintf(&call.value, format, arguments);
-	va_end(arguments);
-	if (size < 0)
-		return -ENOMEM;
-	call.size = (unsigned int)size;
-	call.result = size > STORE_PAYLOAD_MAX ? -E2BIG : call_thread(&call);
-	free(call.value);
-	return call.result;
-}
-
-static int run_read(struct call *call)
-{
-	const struct store_view view = own_view();
-	char path[STORE_ABSOLUTE_PATH_MAX + 1];
-	const struct store_node *node;
-	unsigned int size;
-	int error;
-
-	if (store_wire_path(STORE_DOMAIN_BACKEND, call->path, STORE_WIRE_NODE, path) < 0)
-		return -EINVAL;
-	error = store_access_node(&view, path, STORE_MAY_READ, &node);
-	if (error)
-		return error;
-	size = node->value_size < call->size ? node->value_size : call->size - 1;
-	if (size)
-		memcpy(call->value, node->value, size);
-	call->value[size] = 0;
-	return (int)node->value_size;
-}
-
-int pv_store_read(const char *path, char *value, unsigned int size)
-{
-	struct call call = {.run = run_read, .path = path, .value = value, .size = size};
-
-	return size ? call_thread(&call) : -EINVAL;
-}
-
-static int run_remove(struct call *call)
-{
-	const struct store_view view = own_view();
-	char path[STORE_ABSOLUTE_PATH_MAX + 1];
-
-	if (store_wire_path(STORE_DOMAIN_BACKEND, call->path, STORE_WIRE_NODE, path) < 0)
-		return -EINVAL;
-	return store_access_remove(&view, path);
-}
-
-int pv_store_remove(const char *path)
-{
-	struct call call = {.run = run_remove, .path = path};
-
-	return call_thread(&call);
 }

@@ -8,7 +8,8 @@
  * between two requests, and that returns when it is done. No peer can make the thread wait, so the
  * caller waits for a few requests at most. Without an open store they are -ENODEV.
  *
- *	store.c			the thread, and the functions below
+ *	store.c			the thread, and most functions below
+ *	store_hand.c		the last three of them
  *	store_connection.c	peers: queues, and what bounds them; on two carriers:
  *	store_stream.c		a socket
  *	store_ring.c		the guest's ring page
