@@ -30,23 +30,60 @@ const char *client_name(const struct client *client)
 	return *client->name ? client->name : "a back-end";
 }
 
-struct client *client_new(int fd, int pidfd, const char *device)
+static bool holds_anything(const struct client *client)
 {
-	struct client *client;
+	const struct attach_grant_ledger *ledger = client->ledger.base;
 
+	for (uint32_t i = 1; i < EVENT_CHANNEL_PORTS; i++) {
+		if (pv.channels.port[i].owner == client->owner)
+			return true;
+	}
+	if (!ledger)
+		return true; /* who knows */
+	for (uint32_t i = 0; i < GRANT_TABLE_GRANTS_MAX; i++) {
+		if (ledger[i].readers || ledger[i].writers)
+			return true;
+	}
+	return false;
+}
+
+static struct client **free_slot(void)
+{
 	for (unsigned int i = 0; i < CLIENTS_MAX; i++) {
-		if (attach_clients[i])
-			continue;
-		client = calloc(1, sizeof(*client));
-		if (!client)
-			return NULL;
-		client->fd = fd;
-		client->pidfd = pidfd;
-		client->device = device;
-		attach_clients[i] = client;
-		return client;
+		if (!attach_clients[i])
+			return &attach_clients[i];
 	}
 	return NULL;
+}
+
+/* One that is absent and left nothing loses nothing but the word RESUMED. */
+static void make_room(void)
+{
+	for (unsigned int i = 0; i < CLIENTS_MAX; i++) {
+		struct client *client = attach_clients[i];
+
+		if (client->fd < 0 && client->pidfd < 0 && !holds_anything(client)) {
+			client_release(client);
+			return;
+		}
+	}
+}
+
+struct client *client_new(int fd, int pidfd, const char *device)
+{
+	struct client *client, **slot;
+
+	if (!free_slot())
+		make_room();
+	slot = free_slot();
+	client = slot ? calloc(1, sizeof(*client)) : NULL;
+	if (!client)
+		return NULL;
+	client->fd = fd;
+	client->pidfd = pidfd;
+	client->device = device;
+	*slot = client;
+	return client;
 }
 
 static void free_client(struct client *client)

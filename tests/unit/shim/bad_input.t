@@ -57,8 +57,8 @@ refused 'memory that is no size' 2 1 "'lots'" $k --memory lots
 refused 'memory of odd size' 2 1 --memory $k --memory 17000K
 refused 'no CPU' 2 1 "'0'" $k --cpus 0
 refused 'too many CPUs' 2 1 "'17'" $k --cpus 17
-refused 'PV mode' 2 1 'not in this version yet' $k --mode pv
-refused 'PV disk' 2 1 'not in this version yet' $k --disk "path=$scratch/disk,bus=pv"
+refused 'PV disk of a vhost-user back-end' 2 1 'number 1' $k --disk "vhost-user=/x,bus=pv"
+refused 'PV disk with virtio rings' 2 1 'number 1' $k --mode pv --disk "path=$scratch/disk,packed"
 refused 'disk is missing' 1 1 "$scratch/none" $k --disk "$scratch/none"
 if [ -w /dev/kvm ]; then # daemons come after KVM
 	refused 'disk is no multiple of a block' 1 2 "$scratch/odd" $k --disk "$scratch/odd"

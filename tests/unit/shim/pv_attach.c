@@ -1,0 +1,573 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * The server of back-ends, with real sockets: what a back-end gets, how it comes back, what stays when
+ * it dies, and what hostile messages cost: the connection, and nothing else. Catalogue of robustness:
+ * 26, 33, 44, 48, 55.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "tests/unit/shim/pv_fake.h"
+
+#include "common/log.h"
+
+#define DEVICE    "vbd/51712"
+#define REFERENCE 500
+
+static char path[] = "/tmp/pvkit-attach-XXXXXX/socket";
+static atomic_uint lost;
+
+static void no_wire(struct event_channels *channels, uint32_t port)
+{
+}
+
+static void closed(struct event_channels *channels, uint16_t owner, uint32_t port)
+{
+	attach_channel_closed(owner, port);
+}
+
+static const struct event_channel_ops ops = {no_wire, no_wire, closed};
+
+static void on_lost(const char *device)
+{
+	assert_string_equal(device, DEVICE);
+	lost++;
+}
+
+static int open_group(void **state)
+{
+	fake_vm_open();
+	path[sizeof(path) - sizeof("/socket")] = '\0';
+	if (!mkdtemp(path))
+		return -1;
+	path[strlen(path)] = '/';
+	return 0;
+}
+
+static int close_group(void **state)
+{
+	path[sizeof(path) - sizeof("/socket")] = '\0';
+	return rmdir(path);
+}
+
+static int setup(void **state)
+{
+	lost = 0;
+	fake_pv.event = MACHINE_RUNNING;
+	assert_int_equal(pv_state_open(&ops, 4), 0);
+	assert_int_equal(attach_open(on_lost), 0);
+	return attach_listen(path);
+}
+
+static int teardown(void **state)
+{
+	struct stat status;
+
+	attach_close();
+	event_channels_close(&pv.channels);
+	pv_state_close();
+	assert_true(stat(path, &status) < 0); /* the socket file is gone */
+	return 0;
+}
+
+static uint32_t unbound(void)
+{
+	struct event_channel_alloc_unbound args = {DOMAIN_SELF, PV_BACKEND, 0};
+
+	pthread_mutex_lock(&pv.lock);
+	assert_int_equal(event_channel_alloc_unbound(&pv.channels, &args), 0);
+	pthread_mutex_unlock(&pv.lock);
+	return args.port;
+}
+
+static uint8_t state_of(uint32_t port)
+{
+	uint8_t state;
+
+	pthread_mutex_lock(&pv.lock);
+	state = pv.channels.port[port].state;
+	pthread_mutex_unlock(&pv.lock);
+	return state;
+}
+
+static uint64_t use_of(uint32_t reference)
+{
+	return __atomic_load_n(&pv.grants.use[reference].word, __ATOMIC_SEQ_CST);
+}
+
+static void give(uint32_t reference)
+{
+	struct grant_v1 *entry = (struct grant_v1 *)pv.grants.entries + reference;
+
+	*entry = (struct grant_v1){.flags = GRANT_PERMIT_ACCESS, .frame = 1};
+}
+
+static unsigned int open_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned int count = 0;
+
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+static void a_back_end_gets_what_it_needs(void **state)
+{
+	struct peer_message message;
+	struct peer peer;
+	char text[6] = "";
+
+	peer_open(&peer, DEVICE, -1);
+	assert_true(attach_lives(DEVICE));
+	assert_int_equal(peer_greet(&peer, NULL), 0);
+	assert_int_equal(peer.welcome.magic, ATTACH_MAGIC);
+	assert_int_equal(peer.welcome.guest_domain, 1);
+	assert_int_equal(peer.welcome.backend_domain, 0);
+	assert_int_equal(peer.welcome.owner, 1);
+	assert_int_equal(peer.welcome.ports, EVENT_CHANNEL_PORTS);
+	assert_int_equal(peer.table.version, 1);
+	assert_int_equal(peer.table.grants, GRANT_TABLE_GRANTS_MAX);
+	assert_int_equal(peer.table.size, PV_SHARED_BYTES);
+	assert_int_equal(peer_ask(&peer, ATTACH_STORE, NULL, 0, &message), 0);
+	assert_int_equal(message.fd_count, 1);
+	assert_int_equal(read(message.fds[0], text, 5), 5);
+	assert_string_equal(text, "store");
+	peer_close_fds(&message);
+	peer_close(&peer);
+	fake_eventually(!attach_lives(DEVICE));
+}
+
+static void ports_are_bound_and_unbound(void **state)
+{
+	struct attach_bind bind = {.guest_port = unbound()};
+	struct peer_message message;
+	struct peer peer, other;
+	uint64_t count;
+
+	peer_connect(&peer, path);
+	peer_greet(&peer, NULL);
+	peer_connect(&other, path);
+	peer_greet(&other, NULL);
+	assert_int_not_equal(other.welcome.owner, peer.welcome.owner);
+	assert_int_equal(peer_ask(&peer, ATTACH_BIND, &bind, sizeof(bind), &message), 0);
+	assert_int_equal(message.fd_count, 2);
+	assert_int_equal(message.body.bound.guest_port, bind.guest_port);
+	assert_int_equal(read(message.fds[0], &count, sizeof(count)), 8); /* born notified */
+	pthread_mutex_lock(&pv.lock);
+	event_channel_send(&pv.channels, bind.guest_port);
+	pthread_mutex_unlock(&pv.lock);
+	assert_int_equal(read(message.fds[0], &count, sizeof(count)), 8);
+	peer_close_fds(&message);
+	assert_int_equal(peer_ask(&other, ATTACH_BIND, &bind, sizeof(bind), &message), -EBUSY);
+	assert_int_equal(message.header.size, 0);
+	assert_int_equal(peer_ask(&other, ATTACH_UNBIND, &bind, sizeof(bind), &message), -ENOENT);
+	assert_int_equal(peer_ask(&peer, ATTACH_UNBIND, &bind, sizeof(bind), &message), 0);
+	assert_int_equal(state_of(bind.guest_port), EVENT_CHANNEL_UNBOUND);
+	bind.guest_port = 4000;
+	assert_int_equal(peer_ask(&peer, ATTACH_BIND, &bind, sizeof(bind), &message), -ENOENT);
+	peer_close(&peer);
+	peer_close(&other);
+}
+
+static void the_guest_closes_a_port(void **state)
+{
+	struct attach_bind bind = {.guest_port = unbound()};
+	struct peer_message message;
+	struct peer peer;
+
+	peer_connect(&peer, path);
+	peer_greet(&peer, NULL);
+	assert_int_equal(peer_ask(&peer, ATTACH_BIND, &bind, sizeof(bind), &message), 0);
+	peer_close_fds(&message);
+	pthread_mutex_lock(&pv.lock);
+	assert_int_equal(event_channel_close(&pv.channels, bind.guest_port), 0);
+	pthread_mutex_unlock(&pv.lock);
+	peer_expect(&peer, ATTACH_CHANNEL_CLOSED, &message);
+	assert_int_equal(message.body.bind.guest_port, bind.guest_port);
+	assert_int_not_equal(unbound(), bind.guest_port);
+	assert_int_equal(peer_ask(&peer, ATTACH_UNBIND, &bind, sizeof(bind), &message), 0);
+	assert_int_equal(unbound(), bind.guest_port);
+	/* Who is not there will not say UNBIND. */
+	assert_int_equal(peer_ask(&peer, ATTACH_BIND, &bind, sizeof(bind), &message), 0);
+	peer_close_fds(&message);
+	peer_close(&peer);
+	pthread_mutex_lock(&pv.lock);
+	assert_int_equal(event_channel_close(&pv.channels, bind.guest_port), 0);
+	pthread_mutex_unlock(&pv.lock);
+	fake_eventually(!pv.channels.port[bind.guest_port].lingering);
+}
+
+static void it_comes_back_by_its_cookie(void **state)
+{
+	struct attach_bind bind = {.guest_port = unbound()};
+	uint8_t cookie[ATTACH_COOKIE_BYTES], wrong[ATTACH_COOKIE_BYTES];
+	struct peer_message message;
+	struct peer peer, next;
+	uint64_t count;
+
+	give(REFERENCE);
+	peer_connect(&peer, path);
+	peer_greet(&peer, NULL);
+	memcpy(cookie, peer.welcome.cookie, sizeof(cookie));
+	assert_int_equal(peer_ask(&peer, ATTACH_BIND, &bind, sizeof(bind), &message), 0);
+	assert_int_equal(read(message.fds[0], &count, sizeof(count)), 8);
+	peer_close_fds(&message);
+	peer_pin(&peer, REFERENCE);
+	/* Nobody else may be it while it is there. */
+	peer_connect(&next, path);
+	{
+		struct attach_hello hello = peer_hello(cookie);
+
+		assert_int_equal(peer_ask(&next, ATTACH_HELLO, &hello, sizeof(hello), &message),
+				 -EBUSY);
+	}
+	peer_close(&next);
+	peer_close(&peer);
+	/* What the guest sends meanwhile is latched; its ports and pins are there still. */
+	pthread_mutex_lock(&pv.lock);
+	event_channel_send(&pv.channels, bind.guest_port);
+	pthread_mutex_unlock(&pv.lock);
+	memcpy(wrong, cookie, sizeof(wrong));
+	wrong[0] ^= 1;
+	peer_connect(&next, path);
+	assert_int_equal(peer_greet(&next, wrong), 0);
+	assert_int_equal(peer_ask(&next, ATTACH_BIND, &bind, sizeof(bind), &message), -EBUSY);
+	peer_close(&next);
+
+	peer_connect(&peer, path);
+	assert_int_equal(peer_greet(&peer, cookie), ATTACH_WELCOME_RESUMED);
+	assert_int_equal(peer.ledger[REFERENCE].readers, 1);
+	assert_true(use_of(REFERENCE) == 1);
+	assert_memory_equal(peer.welcome.cookie, cookie, sizeof(cookie));
+	assert_int_equal(peer_ask(&peer, ATTACH_BIND, &bind, sizeof(bind), &message), 0);
+	assert_int_equal(read(message.fds[0], &count, sizeof(count)), 8);
+	assert_true(count == 2); /* what was latched, and that it is bound again */
+	peer_close_fds(&message);
+	peer_close(&peer);
+}
+
+static void release_frees_what_a_dead_one_left(void **state)
+{
+	struct attach_bind bind = {.guest_port = unbound()};
+	struct attach_release release;
+	struct peer_message message;
+	struct peer peer, next;
+
+	give(REFERENCE);
+	peer_connect(&peer, path);
+	peer_greet(&peer, NULL);
+	memcpy(release.cookie, peer.welcome.cookie, sizeof(release.cookie));
+	assert_int_equal(peer_ask(&peer, ATTACH_BIND, &bind, sizeof(bind), &message), 0);
+	peer_close_fds(&message);
+	peer_pin(&peer, REFERENCE);
+	peer_connect(&next, path);
+	peer_greet(&next, NULL);
+	assert_int_equal(peer_ask(&next, ATTACH_RELEASE, &release, sizeof(release), &message),
+			 -EBUSY);
+	peer_close(&peer);
+	fake_eventually(peer_ask(&next, ATTACH_RELEASE, &release, sizeof(release), &message) == 0);
+	assert_true(use_of(REFERENCE) == 0);
+	assert_int_equal(((struct grant_v1 *)pv.grants.entries)[REFERENCE].flags,
+			 GRANT_PERMIT_ACCESS);
+	assert_int_equal(peer_ask(&next, ATTACH_RELEASE, &release, sizeof(release), &message),
+			 -ENOENT);
+	assert_int_equal(peer_ask(&next, ATTACH_BIND, &bind, sizeof(bind), &message), 0);
+	peer_close_fds(&message);
+	peer_close(&next);
+}
+
+/* The socket alone says nothing: the process may have I/O in flight. */
+static void a_daemons_pins_last_as_long_as_its_process(void **state)
+{
+	struct attach_bind bind = {.guest_port = unbound()};
+	struct peer_message message;
+	pid_t pid = fork();
+	struct peer peer;
+
+	if (!pid) {
+		pause();
+		_exit(0);
+	}
+	give(REFERENCE);
+	peer_open(&peer, DEVICE, pidfd_open(pid, 0));
+	peer_greet(&peer, NULL);
+	assert_int_equal(peer_ask(&peer, ATTACH_BIND, &bind, sizeof(bind), &message), 0);
+	peer_close_fds(&message);
+	peer_pin(&peer, REFERENCE);
+	/* One count that no ledger knows: it died in between. */
+	__atomic_store_n(&peer.use[REFERENCE + 1].word, 3, __ATOMIC_SEQ_CST);
+	peer_close(&peer);
+	fake_eventually(!attach_lives(DEVICE));
+	fake_eventually(use_of(REFERENCE + 1) == 0); /* nobody is attached: recounted */
+	assert_true(use_of(REFERENCE) == 1);
+	assert_int_equal(state_of(bind.guest_port), EVENT_CHANNEL_INTERDOMAIN);
+	assert_int_equal(lost, 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	fake_eventually(lost == 1);
+	assert_true(use_of(REFERENCE) == 0);
+	assert_int_equal(state_of(bind.guest_port), EVENT_CHANNEL_UNBOUND);
+}
+
+static bool never(void)
+{
+	return false;
+}
+
+static bool at_once(void)
+{
+	return true;
+}
+
+static void *tell_reset(void *give_up)
+{
+	bool told;
+
+	pthread_mutex_lock(&pv.lock);
+	told = attach_tell_reset(give_up ? at_once : never);
+	pthread_mutex_unlock(&pv.lock);
+	return (void *)(uintptr_t)told;
+}
+
+static void a_reset_waits_for_all(void **state)
+{
+	struct peer_message message;
+	struct peer a, b, bad;
+	pthread_t thread;
+	void *told;
+
+	peer_connect(&a, path);
+	peer_greet(&a, NULL);
+	peer_connect(&b, path);
+	peer_greet(&b, NULL);
+	peer_connect(&bad, path);
+	peer_greet(&bad, NULL);
+	pthread_create(&thread, NULL, tell_reset, NULL);
+	peer_expect(&a, ATTACH_GUEST_RESET, &message);
+	peer_ack(&a, &message);
+	peer_expect(&bad, ATTACH_GUEST_RESET, &message);
+	peer_send(&bad, ATTACH_GUEST_RESET, ATTACH_FLAG_ANSWER, message.header.sequence, -EBUSY,
+		  NULL, 0);
+	peer_gone(&bad); /* it cannot be refused */
+	peer_expect(&b, ATTACH_GUEST_RESET, &message);
+	peer_close(&b); /* dies before it answers: nobody waits for it */
+	pthread_join(thread, &told);
+	assert_true(told);
+	assert_int_equal(pv.generation, 1);
+	/* A machine that ends waits for nobody. */
+	pthread_create(&thread, NULL, tell_reset, path);
+	pthread_join(thread, &told);
+	assert_false(told);
+	peer_close(&a);
+	pv.generation = 0;
+}
+
+/* ---- hostile ---------------------------------------------------------------------------------- */
+
+static void hostile_greetings(void **state)
+{
+	struct attach_hello hello = peer_hello(NULL), bad;
+	struct attach_bind bind = {1, 0};
+	struct peer_message message;
+	struct peer peer;
+
+	bad = hello;
+	bad.magic++;
+	peer_connect(&peer, path);
+	peer_send(&peer, ATTACH_HELLO, 0, 0, 0, &bad, sizeof(bad));
+	peer_gone(&peer);
+	bad = hello;
+	bad.version_major = 0;
+	peer_connect(&peer, path);
+	assert_int_equal(peer_ask(&peer, ATTACH_HELLO, &bad, sizeof(bad), &message), -EPROTO);
+	peer_gone(&peer);
+	/* A newer one speaks ours too; and what it adds behind its struct is not looked at. */
+	{
+		struct {
+			struct attach_hello hello;
+			uint8_t more[64];
+		} newer = {.hello = hello};
+
+		newer.hello.version_major = 3;
+		newer.hello.version_minor = 9;
+		memset(newer.more, 0xff, sizeof(newer.more));
+		peer_connect(&peer, path);
+		assert_int_equal(peer_ask(&peer, ATTACH_HELLO, &newer, sizeof(newer), &message), 0);
+		assert_int_equal(message.body.welcome.version_major, ATTACH_VERSION_MAJOR);
+		assert_int_equal(message.body.welcome.version_minor, ATTACH_VERSION_MINOR);
+		peer_close(&peer);
+	}
+	peer_connect(&peer, path);
+	peer_send(&peer, ATTACH_BIND, 0, 0, 0, &bind, sizeof(bind));
+	peer_gone(&peer);
+	peer_connect(&peer, path);
+	peer_send(&peer, ATTACH_HELLO, 0, 0, 0, &hello, sizeof(hello) - 1);
+	peer_gone(&peer);
+	peer_connect(&peer, path);
+	peer_greet(&peer, NULL);
+	peer_send(&peer, ATTACH_HELLO, 0, 1, 0, &hello, sizeof(hello));
+	peer_gone(&peer);
+}
+
+struct bad_packet {
+	struct attach_header header;
+	size_t size; /* of the whole */
+};
+
+static void hostile_messages(void **state)
+{
+	static const struct bad_packet bad[] = {
+		{{ATTACH_BIND, 0, 1, 0, 8}, 16}, /* says more than there is */
+		{{ATTACH_BIND, 0, 1, 0, 4}, 20}, /* shorter than its struct */
+		{{ATTACH_BIND, 0, 1, 0, UINT32_MAX}, 24},
+		{{ATTACH_STORE, 0, 1, 0, 0}, 15}, /* half a header */
+		{{ATTACH_STORE, 0, 1, 0, 0}, 1},
+		{{ATTACH_STORE, 0, 1, 0, 1}, 16},
+		{{0, 0, 1, 0, 0}, 16},
+		{{6, 0, 1, 0, 0}, 16},
+		{{ATTACH_MEMORY_ADD, 0, 1, 0, 32}, 48}, /* ours, not its own */
+		{{UINT16_MAX, 0, 1, 0, 0}, 16},
+		{{ATTACH_GUEST_RESET, ATTACH_FLAG_ANSWER, 77, 0, 0}, 16}, /* nobody asked */
+		{{ATTACH_GRANT_TABLE, ATTACH_FLAG_ANSWER, 0, 0, 0}, 16},
+		{{ATTACH_STORE, 0, 1, 0, 600}, 616}, /* longer than any message */
+		{{ATTACH_STORE, 0, 1, 0, 512}, 528},
+	};
+	unsigned int before = open_descriptors();
+	uint8_t packet[1024] = {0};
+	struct peer_message message;
+	struct peer peer, other;
+
+	peer_connect(&other, path);
+	peer_greet(&other, NULL);
+	for (unsigned int i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		peer_connect(&peer, path);
+		peer_greet(&peer, NULL);
+		memcpy(packet, &bad[i].header, sizeof(bad[i].header));
+		peer_send_raw(&peer, packet, bad[i].size, NULL, 0);
+		peer_gone(&peer);
+		peer_close(&peer);
+	}
+	/* Others are undisturbed, and unknown messages may be optional. */
+	peer_send(&other, 999, ATTACH_FLAG_OPTIONAL, 1, 0, NULL, 0);
+	assert_int_equal(peer_ask(&other, ATTACH_STORE, NULL, 0, &message), 0);
+	peer_close_fds(&message);
+	peer_close(&other);
+	/* Absent clients have their ledgers; they are released. */
+	pthread_mutex_lock(&pv.lock);
+	attach_forget_absent();
+	pthread_mutex_unlock(&pv.lock);
+	fake_eventually(({
+		pthread_mutex_lock(&pv.lock);
+		attach_forget_absent();
+		pthread_mutex_unlock(&pv.lock);
+		open_descriptors() == before;
+	}));
+}
+
+static void surplus_descriptors(void **state)
+{
+	struct attach_header header = {ATTACH_STORE, 0, 1, 0, 0};
+	unsigned int before;
+	struct peer peer;
+	int fds[100];
+
+	for (unsigned int i = 0; i < 100; i++)
+		fds[i] = STDOUT_FILENO;
+	before = open_descriptors();
+	peer_connect(&peer, path);
+	peer_send_raw(&peer, &header, sizeof(header), fds, 100);
+	peer_gone(&peer);
+	assert_int_equal(open_descriptors(), before);
+}
+
+static void a_flood_of_connections(void **state)
+{
+	struct peer peers[70];
+	unsigned int alive = 0;
+	struct pollfd ready;
+
+	for (unsigned int i = 0; i < 70; i++)
+		peer_connect(&peers[i], path);
+	usleep(100000);
+	for (unsigned int i = 0; i < 70; i++) {
+		ready = (struct pollfd){.fd = peers[i].fd, .events = POLLIN};
+		alive += poll(&ready, 1, 0) == 0;
+	}
+	assert_int_equal(alive, 64);
+	for (unsigned int i = 0; i < 70; i++)
+		peer_close(&peers[i]);
+	/* There is room again. */
+	fake_eventually(({
+		bool greeted;
+
+		peer_connect(&peers[0], path);
+		usleep(1000);
+		ready = (struct pollfd){.fd = peers[0].fd, .events = POLLIN};
+		greeted = poll(&ready, 1, 0) == 0;
+		if (!greeted)
+			peer_close(&peers[0]);
+		greeted;
+	}));
+	peer_greet(&peers[0], NULL);
+	peer_close(&peers[0]);
+	/* Those that greet and go are kept for as long as there is room only. */
+	for (unsigned int i = 0; i < 200; i++) {
+		peer_connect(&peers[0], path);
+		peer_greet(&peers[0], NULL);
+		peer_close(&peers[0]);
+	}
+}
+
+/* Its buffer runs full, and that is its own loss: no one waits for it. */
+static void one_that_does_not_read(void **state)
+{
+	struct attach_bind bind = {.guest_port = 4000};
+	struct attach_header header = {ATTACH_BIND, 0, 0, 0, sizeof(bind)};
+	uint8_t packet[sizeof(header) + sizeof(bind)];
+	struct peer peer;
+
+	peer_connect(&peer, path);
+	peer_greet(&peer, NULL);
+	memcpy(packet, &header, sizeof(header));
+	memcpy(packet + sizeof(header), &bind, sizeof(bind));
+	for (unsigned int i = 0; i < 100000; i++) {
+		if (socket_send(peer.fd, packet, sizeof(packet), NULL, 0, 1000) < 0) {
+			peer_close(&peer);
+			return;
+		}
+	}
+	fail_msg("nothing stopped it");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_back_end_gets_what_it_needs),
+		TEST(ports_are_bound_and_unbound),
+		TEST(the_guest_closes_a_port),
+		TEST(it_comes_back_by_its_cookie),
+		TEST(release_frees_what_a_dead_one_left),
+		TEST(a_daemons_pins_last_as_long_as_its_process),
+		TEST(a_reset_waits_for_all),
+		TEST(hostile_greetings),
+		TEST(hostile_messages),
+		TEST(surplus_descriptors),
+		TEST(a_flood_of_connections),
+		TEST(one_that_does_not_read),
+	};
+
+	log_open("pv_attach", false);
+	return cmocka_run_group_tests(tests, open_group, close_group);
+}
