@@ -186,10 +186,11 @@ static int start_netd(const struct shim_net *net, const char *device, const char
 
 	add_place(&a, name);
 	add_argument(&a, "--link=%s", net->link);
-	if (net->has_mac)
+	/* A PV guest finds its address and MTU in the store. */
+	if (!name && net->has_mac)
 		add_argument(&a, "--mac=%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
 			     mac[3], mac[4], mac[5]);
-	if (net->mtu)
+	if (!name && net->mtu)
 		add_argument(&a, "--mtu=%llu", (unsigned long long)net->mtu);
 	add_argument(&a, "--queue-pairs=%llu", (unsigned long long)net->queue_pairs);
 	if (verbose)
