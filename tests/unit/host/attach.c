@@ -232,14 +232,21 @@ static void greet_table(struct fake_shim *shim, uint32_t sequence)
 	shim_notice(shim, ATTACH_READY, NULL, 0, NULL, 0);
 }
 
-#define table_with(field, value)                        \
-	({                                              \
-		struct fake_shim two_ = {.version = 2}; \
-		bad_table = shim_table(&two_);          \
-		bad_table.field = value;                \
-		table_fds = 3;                          \
-		try_greeting(greet_table);              \
-	})
+static int try_table(void)
+{
+	table_fds = 3;
+	return try_greeting(greet_table);
+}
+
+/* A good table of version 2, but for one field. */
+#define table_with(field, value) (bad_table = good_table(), bad_table.field = value, try_table())
+
+static struct attach_grant_table good_table(void)
+{
+	static const struct fake_shim two = {.version = 2};
+
+	return shim_table(&two);
+}
 
 static void greet_no_table(struct fake_shim *shim, uint32_t sequence)
 {
