@@ -113,7 +113,7 @@ static enum xen_ring_result take_frame(struct netif_tx *tx)
 		return XEN_RING_BROKEN;
 	while (request->flags & NETIF_TX_MORE_DATA) {
 		if (tx->requests == NETIF_TX_REQUESTS_MAX) {
-			break_ring(tx, "a frame of more requests than", NETIF_TX_REQUESTS_MAX);
+			break_ring(tx, "a frame of too many requests", tx->requests + 1);
 			return XEN_RING_BROKEN;
 		}
 		request = &tx->request[tx->requests];
