@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -235,6 +236,21 @@ static void close_everything(struct store *store)
 	close(state.wake);
 }
 
+/* Signals are other threads' business. */
+static int start_thread(void)
+{
+	sigset_t all, before;
+	int error;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	error = pthread_create(&state.thread, NULL, store_thread, NULL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!error)
+		pthread_setname_np(state.thread, "store");
+	return -error;
+}
+
 int pv_store_open(unsigned int guest)
 {
 	int error;
@@ -254,7 +270,7 @@ int pv_store_open(unsigned int guest)
 	error = state.wake < 0 ? -errno : store_domain_open(&state.store, guest);
 	state.store.now_ms = now_ms();
 	if (!error) {
-		error = -pthread_create(&state.thread, NULL, store_thread, NULL);
+		error = start_thread();
 		if (error)
 			store_domain_close(&state.store);
 	}

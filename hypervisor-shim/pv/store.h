@@ -8,6 +8,16 @@
  * between two requests, and that returns when it is done. No peer can make the thread wait, so the
  * caller waits for a few requests at most. Without an open store they are -ENODEV.
  *
+ * What Xen's own store does otherwise, for those who know it:
+ *
+ *	- a transaction sees one state of all nodes, and removing a subtree does not conflict with
+ *	  writes inside it; what it looked at and what it wrote conflicts as there
+ *	- quotas are reached when the number is, not one later
+ *	- paths and permissions that Xen would bend into shape are EINVAL
+ *	- there is one guest, whose ring the shim connects: INTRODUCE and RELEASE of any other domain
+ *	  are refused, and what INTRODUCE says of page and port is not used
+ *	- CONTROL knows check, help, print and quota
+ *
  *	store.c			the thread, and most functions below
  *	store_hand.c		the last three of them
  *	store_connection.c	peers: queues, and what bounds them; on two carriers:

@@ -363,6 +363,92 @@ static void test_events_too_old(void **state)
 	free(page);
 }
 
+static uint32_t noise_state = 20261;
+
+static uint32_t noise(uint32_t below)
+{
+	noise_state = noise_state * 1664525 + 1013904223;
+	return (uint32_t)((uint64_t)(noise_state >> 8) * below >> 24);
+}
+
+/* Something like a request, at where the store reads, or not like one at all. */
+static void scribble(struct store_ring_page *page)
+{
+	static const char words[] = "a\0b\0/local/domain/1\0T\0x";
+	struct store_header header = {
+		.type = noise(STORE_TYPES + 2),
+		.transaction = noise(4) ? 0 : noise(5),
+		.length = noise(20) ? noise(sizeof(words)) : noise(UINT32_MAX),
+	};
+	uint32_t at = page->request_consumer, i;
+
+	for (i = 0; i < sizeof(header); i++)
+		page->request[(at + i) % STORE_RING_BYTES] = ((uint8_t *)&header)[i];
+	for (i = 0; i < sizeof(words); i++)
+		page->request[(at + sizeof(header) + i) % STORE_RING_BYTES] = (uint8_t)words[i];
+	switch (noise(12)) {
+	case 0:
+		page->request_producer = noise(UINT32_MAX);
+		break;
+	case 1:
+		page->response_consumer = noise(UINT32_MAX);
+		break;
+	case 2:
+		page->request_consumer = noise(UINT32_MAX);
+		break;
+	case 3:
+		((uint8_t *)page)[noise(sizeof(*page))] = (uint8_t)noise(256);
+		break;
+	default:
+		page->request_producer = at + noise(64);
+		if (noise(3))
+			page->response_consumer = page->response_producer;
+	}
+}
+
+/* The guest's page as it likes, on a store without a thread, so that nothing depends on time. */
+static void test_noise(void **state)
+{
+	struct store_ring_page *page = calloc(1, sizeof(*page));
+	const struct store_header header = {.type = STORE_GET_DOMAIN_PATH, .length = 2};
+	int kicked = eventfd(0, EFD_NONBLOCK), kick = eventfd(0, EFD_NONBLOCK);
+	unsigned int round, i, breaks = 0;
+	struct store_peer *peer;
+	struct store store;
+
+	assert_int_equal(store_domain_open(&store, GUEST), 0);
+	peer = store_ring_new(&store, GUEST, page, kicked, kick);
+	store_domain_find(&store, GUEST)->introduced = true;
+	for (round = 0; round < 300; round++) {
+		for (i = 0; i < 100; i++) {
+			scribble(page);
+			store.now_ms += noise(100);
+			store_peer_expire(peer);
+			store_peer_turn(peer, 0);
+			breaks += peer->ignored;
+		}
+		page->connection = STORE_RECONNECT;
+		store_peer_turn(peer, 0);
+		assert_int_equal(page->connection, STORE_CONNECTED);
+		memcpy(page->request, &header, sizeof(header));
+		memcpy(page->request + sizeof(header), "1", 2);
+		page->request_producer = sizeof(header) + 2;
+		store_peer_turn(peer, 0);
+		assert_int_equal(page->response_producer,
+				 sizeof(header) + sizeof("/local/domain/1"));
+		assert_string_equal((char *)page->response + sizeof(header), "/local/domain/1");
+	}
+	assert_true(breaks > 100);
+	peer->ended = true;
+	store_peer_reap(&store);
+	assert_int_equal(store_domain_find(&store, GUEST)->bytes, 0);
+	assert_int_equal(store_domain_find(&store, GUEST)->outstanding, 0);
+	store_domain_close(&store);
+	close(kicked);
+	close(kick);
+	free(page);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -378,6 +464,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_events_unread, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_events_of_a_guest, setup, teardown),
 		cmocka_unit_test(test_events_too_old),
+		cmocka_unit_test(test_noise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
