@@ -174,7 +174,7 @@ static void open_vectors(unsigned int count)
 		write32(entry + PCI_MSIX_ENTRY_DATA, 0x40 + i);
 		write32(entry + PCI_MSIX_ENTRY_VECTOR_CTRL, 0);
 	}
-	config_write(t.msix, config_read(t.msix) | PCI_MSIX_FLAGS_ENABLE << 16);
+	config_write(t.msix, config_read(t.msix) | (uint32_t)PCI_MSIX_FLAGS_ENABLE << 16);
 }
 
 static struct platform_pending *pending(void)
