@@ -110,7 +110,8 @@ static struct irq_chip port_chip = {
 
 static int port_irq_create(u32 port)
 {
-	int irq = irq_alloc_desc(NUMA_NO_NODE);
+	/* Owned by nobody: the store's interrupt, which is ours, would keep the module in use. */
+	int irq = __irq_alloc_descs(-1, 0, 1, NUMA_NO_NODE, NULL, NULL);
 
 	if (irq < 0)
 		return irq;

@@ -40,7 +40,6 @@
 /* What we know of a reference beside its entry. */
 struct reference {
 	u32 next; /* in the free list or the waiting list */
-	bool reserved;
 	struct page *page; /* waiting list */
 };
 
@@ -98,7 +97,6 @@ EXPORT_SYMBOL_GPL(pvkit_grant_end);
 /* Under the lock. */
 static void free_reference(u32 reference)
 {
-	table.reference[reference].reserved = false;
 	table.reference[reference].page = NULL;
 	table.reference[reference].next = table.free_head;
 	table.free_head = reference;
@@ -113,7 +111,6 @@ static u32 take_reference(void)
 		return 0;
 	table.free_head = table.reference[reference].next;
 	table.free--;
-	table.reference[reference].reserved = true;
 	return reference;
 }
 
