@@ -84,6 +84,7 @@ struct pvd_request {
 	u8 operation; /* BLKIF_*; of an indirect one, the real one */
 	u8 descriptors; /* descriptor pages, behind the data's places in ->grant */
 	bool pooled;
+	bool recovered; /* taken back unanswered: the back-end may well be using its pages */
 	u16 reserved, used; /* places in ->grant */
 	struct pvd_grant grant[]; /* the device's ->segments, then its ->descriptor_pages */
 };

@@ -168,6 +168,7 @@ void pvd_recover(struct pvd_queue *queue, enum pvd_recovery how)
 	if (queue->open) {
 		while ((request = wire_recover(&queue->wire))) {
 			request->status = BLK_STS_IOERR;
+			request->recovered = true;
 			request->next = NULL;
 			*place = request;
 			place = &request->next;

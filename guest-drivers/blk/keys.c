@@ -34,6 +34,7 @@ void pvd_read_terms(struct pvd *pvd, struct terms *terms)
 	struct terms_wish wish = pvd_parameters;
 
 	wish.cpus = num_online_cpus();
+	wish.queues = min(wish.queues, nr_cpu_ids); /* blk-mq makes no use of more */
 	/* Whoever gave us the device may say so in our own directory. */
 	if (!pvkit_store_read_number_or(pvd->device->path, STORE_KEY_TRUSTED, 1, 1))
 		wish.trusted = false;

@@ -55,7 +55,7 @@ static void retire(struct work_struct *work)
 			kill_disk(pvd);
 		set_bit(PVD_FAILED, &pvd->flags);
 		pvkit_device_fail(pvd->device, -EPROTO,
-				  "%s is retired, all its I/O fails: its back-end sent a %s",
+				  "%s is retired, all its I/O fails, its back-end misbehaves: %s",
 				  pvd->disk ? pvd->disk->disk_name : "the disk", pvd->retire_why);
 	}
 	mutex_unlock(&pvd->mutex);

@@ -149,7 +149,7 @@ void pvd_release(struct pvd_request *request)
 
 	if (unlikely(waiting))
 		blk_mq_start_stopped_hw_queues(rq->q, true);
-	if (unlikely(kept))
+	if (unlikely(kept) && !request->recovered)
 		pvd_retire(queue->pvd, "it still uses a page of a request that it has answered");
 }
 
@@ -265,6 +265,7 @@ static blk_status_t prepare(struct pvd_queue *queue, struct request *rq,
 		return BLK_STS_IOERR;
 	request->queue = queue;
 	request->pooled = terms->pooled;
+	request->recovered = false;
 	request->reserved = segments;
 	request->used = 0;
 	request->descriptors =
