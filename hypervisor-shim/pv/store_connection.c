@@ -144,13 +144,24 @@ void store_peer_answer(struct store_peer *peer, const void *payload, unsigned in
 		answer(peer, peer->header.type, payload, size);
 }
 
+static uint32_t hash_of(const struct store_packet *packet)
+{
+	uint32_t hash = 2166136261U; /* FNV-1a */
+	unsigned int i;
+
+	for (i = 0; i < packet->size; i++)
+		hash = (hash ^ packet->bytes[i]) * 16777619U;
+	return hash;
+}
+
 /* Whoever reads the one that waits will look at what has changed since. */
 static bool waits_already(const struct store_peer *peer, const struct store_packet *packet)
 {
 	const struct store_packet *other;
 
 	for (other = peer->first; other; other = other->next)
-		if (other->event && !other->sent && other->size == packet->size &&
+		if (other->hash == packet->hash && other->event && !other->sent &&
+		    other->size == packet->size &&
 		    !memcmp(other->bytes, packet->bytes, packet->size))
 			return true;
 	return false;
@@ -187,6 +198,7 @@ void store_peer_event(struct store_peer *peer, struct store_domain *cause, const
 		memcpy(packet->bytes + sizeof(struct store_header), path, path_size);
 		memcpy(packet->bytes + sizeof(struct store_header) + path_size, token,
 		       size - path_size);
+		packet->hash = hash_of(packet);
 		if (*path != '@' && waits_already(peer, packet)) {
 			free(packet);
 			return;

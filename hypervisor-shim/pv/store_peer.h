@@ -39,6 +39,7 @@ struct store_packet {
 	struct store_domain *cause; /* who waits for its delivery, or NULL */
 	uint64_t queued_ms;
 	unsigned int size, sent;
+	uint32_t hash; /* of an event's bytes: most that differ, differ here */
 	bool event;
 	uint8_t bytes[]; /* header and payload */
 };

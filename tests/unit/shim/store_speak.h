@@ -114,16 +114,18 @@ static inline bool ring_receive(struct speaker *speaker, void *data, size_t size
 	uint8_t *bytes = data;
 
 	while (size) {
-		if (order_load_acquire(&page->response_producer) == speaker->response_consumer) {
-			if (!ring_wait(speaker, timeout_ms))
-				return false;
+		uint32_t there =
+			order_load_acquire(&page->response_producer) - speaker->response_consumer;
+
+		if (!there && !ring_wait(speaker, timeout_ms))
+			return false;
+		if (!there)
 			continue;
-		}
-		*bytes++ = page->response[speaker->response_consumer++ % STORE_RING_BYTES];
+		for (; there && size; there--, size--)
+			*bytes++ = page->response[speaker->response_consumer++ % STORE_RING_BYTES];
 		order_store_release(&page->response_consumer, speaker->response_consumer);
-		/* Each byte's room is told of: the store may wait for it. */
+		/* The store may wait for the room. */
 		ring_kick(speaker);
-		size--;
 	}
 	return true;
 }
