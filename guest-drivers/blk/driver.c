@@ -10,7 +10,8 @@ struct terms_wish pvd_parameters = {
 	.ring_page_order = 2,
 	.indirect_segments = 64,
 	.pages = TERMS_PAGES_DEFAULT,
-	.persistent = true,
+	/* A copy costs more than the grants, unless the back-end has to map them by a hypercall. */
+	.persistent = false,
 	.trusted = true,
 };
 

@@ -25,7 +25,7 @@ MODULE_PARM_DESC(queue_pages, "Pages of data under way in a queue (default 1024)
 
 module_param_named(persistent, pvd_parameters.persistent, bool, 0444);
 MODULE_PARM_DESC(persistent,
-		 "Copy through pages that a back-end keeps, if it wants to (default Y)");
+		 "Y: copy through pages that the back-end keeps mapped (default N)");
 
 module_param_named(trusted, pvd_parameters.trusted, bool, 0444);
 MODULE_PARM_DESC(trusted, "N: show the back-end nothing but copies of data (default Y)");
