@@ -1,292 +1,17 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * Blkif requests.
- *
- * A slot is copied once by xen_back_take(), and the segments of an indirect request once out of their
- * page; all that follows looks at these copies. Each segment's page is pinned and becomes a piece of
- * the request's data where it lies: nothing is copied or mapped. Pages that are neighbours on this
- * host become one piece.
- *
- * A request with anything wrong in it is answered with an error, all that was pinned for it being
- * unpinned; only indices that make no sense end the queue.
+ * The ring of one queue, in front of its worker. A slot is copied once, by xen_back_take(); only
+ * indices that make no sense end the queue.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/blk/blkif_source.h"
-#include "ring/order.h"
-
-/* Sectors that one blk_request can discard or zero. */
-#define RANGES_SECTORS_MAX ((uint64_t)BLK_RANGES_MAX * BLK_RANGE_SECTORS_MAX)
+#include "backend/blk/blkif_request.h"
 
 static struct blkif_source *to_blkif(struct blk_source *base)
 {
 	return (struct blkif_source *)base;
-}
-
-static struct blkif_slot *slot_of(struct blkif_source *source, const struct blk_request *request)
-{
-	return &source->slots[request->io.slot];
-}
-
-/* ---- pages ----------------------------------------------------------------------------------- */
-
-static int page_get(struct blkif_source *source, struct blkif_page *page, uint32_t reference,
-		    bool write)
-{
-	page->pin = (struct host_pin){.reference = reference, .write = write};
-	page->cached = blkif_cache_get(&source->cache, reference, &page->pin.page);
-	if (page->cached != BLKIF_CACHE_NONE)
-		return 0;
-	return host_pin(source->options.device->host, &page->pin);
-}
-
-static void page_put(struct blkif_source *source, struct blkif_page *page)
-{
-	if (page->cached != BLKIF_CACHE_NONE)
-		blkif_cache_put(&source->cache, page->cached);
-	else
-		host_unpin(source->options.device->host, &page->pin);
-}
-
-static void pages_put(struct blkif_source *source, struct blkif_slot *slot)
-{
-	while (slot->page_count)
-		page_put(source, &slot->pages[--slot->page_count]);
-}
-
-/* ---- data ------------------------------------------------------------------------------------ */
-
-static void malformed(struct blkif_source *source, struct blk_request *request)
-{
-	pages_put(source, slot_of(source, request));
-	request->op = BLK_MALFORMED;
-	request->bytes = 0;
-	request->iov_count = 0;
-}
-
-/* Behind the pieces that are there, or as a part of the last. */
-static void add_piece(struct blk_request *request, uint8_t *base, uint32_t length)
-{
-	struct ring_iovec *last = &request->iov[request->iov_count - 1];
-
-	if (request->iov_count && (uint8_t *)last->base + last->length == base)
-		last->length += length;
-	else
-		request->iov[request->iov_count++] = (struct ring_iovec){base, length};
-	request->bytes += length;
-}
-
-static bool add_segment(struct blkif_source *source, struct blk_request *request,
-			const struct blkif_segment *segment)
-{
-	struct blkif_slot *slot = slot_of(source, request);
-	struct blkif_page *page = &slot->pages[slot->page_count];
-	uint32_t unit = source->options.unit;
-
-	if (segment->first_sector > segment->last_sector ||
-	    (segment->last_sector + 1U) * unit > HOST_PAGE_BYTES)
-		return false;
-	/* What the guest reads, we write. */
-	if (page_get(source, page, segment->grant, request->op == BLK_READ))
-		return false;
-	slot->page_count++;
-	add_piece(request, (uint8_t *)page->pin.page + segment->first_sector * unit,
-		  (segment->last_sector - segment->first_sector + 1U) * unit);
-	return true;
-}
-
-/* Sectors of the request in BLK_SECTORs; false: no disk is that large. */
-static bool scale(const struct blkif_source *source, uint64_t sectors, uint64_t *scaled)
-{
-	return !__builtin_mul_overflow(sectors, source->options.unit / BLK_SECTOR, scaled);
-}
-
-static void set_data(struct blkif_source *source, struct blk_request *request, uint8_t operation,
-		     uint64_t sector, const struct blkif_segment *segments, unsigned int count)
-{
-	unsigned int i;
-
-	request->op = operation == BLKIF_READ ? BLK_READ : BLK_WRITE;
-	if (!count || !scale(source, sector, &request->sector)) {
-		malformed(source, request);
-		return;
-	}
-	for (i = 0; i < count; i++) {
-		if (!add_segment(source, request, &segments[i])) {
-			malformed(source, request);
-			return;
-		}
-	}
-}
-
-/* Single loads: what is in the copy was there once, and is not looked at again. */
-static void copy_segments(struct blkif_segment *to, const void *page, unsigned int count)
-{
-	const uint64_t *from = page;
-	unsigned int i;
-
-	for (i = 0; i < count; i++) {
-		uint64_t word = order_load_relaxed(&from[i]);
-
-		memcpy(&to[i], &word, sizeof(word));
-	}
-}
-
-/* The segments of @from, wherever they are: in *segments, which is @from's or @room. */
-static bool find_segments(struct blkif_source *source, const union blkif_req *from,
-			  struct blkif_segment *room, const struct blkif_segment **segments,
-			  unsigned int *count)
-{
-	struct blkif_page page;
-
-	if (from->operation != BLKIF_INDIRECT) {
-		*segments = from->rw.segment;
-		*count = from->rw.segments;
-		return *count <= BLKIF_SEGMENTS_MAX;
-	}
-	*segments = room;
-	*count = from->indirect.segments;
-	if (*count > BLKIF_SOURCE_SEGMENTS)
-		return false;
-	if (!*count)
-		return true;
-	if (page_get(source, &page, from->indirect.page_grant[0], false))
-		return false;
-	copy_segments(room, page.pin.page, *count);
-	page_put(source, &page);
-	return true;
-}
-
-static void take_data(struct blkif_source *source, struct blk_request *request,
-		      const union blkif_req *from, uint8_t operation)
-{
-	struct blkif_segment room[BLKIF_SOURCE_SEGMENTS];
-	const struct blkif_segment *segments;
-	unsigned int count;
-
-	/* ->sector is in the same place in both. */
-	_Static_assert(offsetof(struct blkif_rw_req, sector) ==
-			       offsetof(struct blkif_indirect_req, sector),
-		       "layout");
-	if (!find_segments(source, from, room, &segments, &count))
-		malformed(source, request);
-	else
-		set_data(source, request, operation, from->rw.sector, segments, count);
-}
-
-/* ---- ranges ---------------------------------------------------------------------------------- */
-
-static uint8_t range_flags(uint8_t operation)
-{
-	/* Nothing of ours makes data unrecoverable, so we do not offer it and refuse it. */
-	return operation == BLKIF_WRITE_ZEROES ? BLKIF_ZEROES_FLAG_UNMAP : 0;
-}
-
-static void set_ranges(struct blk_request *request, const struct blkif_discard_req *from,
-		       uint64_t sector, uint64_t sectors)
-{
-	bool zeroes = from->operation == BLKIF_WRITE_ZEROES;
-	uint64_t part;
-
-	request->op = zeroes ? BLK_WRITE_ZEROES : BLK_DISCARD;
-	request->range_count = 0;
-	do {
-		part = sectors < BLK_RANGE_SECTORS_MAX ? sectors : BLK_RANGE_SECTORS_MAX;
-		request->ranges[request->range_count++] = (struct blk_range){
-			.sector = sector,
-			.sectors = part,
-			.unmap = zeroes && from->flags & BLKIF_ZEROES_FLAG_UNMAP,
-			.reserved = from->flags & ~range_flags(from->operation),
-		};
-		request->bytes += part * BLK_SECTOR;
-		sector += part;
-		sectors -= part;
-	} while (sectors && request->range_count < BLK_RANGES_MAX);
-}
-
-/* Within the disk, so that no part of it is done before the part that fails is found. */
-static bool range_of(const struct blkif_source *source, const struct blkif_discard_req *from,
-		     uint64_t *sector, uint64_t *sectors)
-{
-	uint64_t end;
-
-	return scale(source, from->sector, sector) && scale(source, from->sectors, sectors) &&
-	       !__builtin_add_overflow(*sector, *sectors, &end) &&
-	       end <= source->options.image->size / BLK_SECTOR;
-}
-
-static void take_range(struct blkif_source *source, struct blk_request *request,
-		       const struct blkif_discard_req *from)
-{
-	uint64_t sector, sectors;
-
-	if (from->operation == BLKIF_WRITE_ZEROES && !source->options.write_zeroes)
-		request->op = BLK_UNKNOWN;
-	else if (range_of(source, from, &sector, &sectors))
-		set_ranges(request, from, sector, sectors);
-	else
-		malformed(source, request);
-}
-
-/* ---- requests -------------------------------------------------------------------------------- */
-
-static uint8_t operation_of(const union blkif_req *from)
-{
-	return from->operation == BLKIF_INDIRECT ? from->indirect.indirect_operation
-						 : from->operation;
-}
-
-static unsigned int segments_of(const union blkif_req *from)
-{
-	return from->operation == BLKIF_INDIRECT ? from->indirect.segments : from->rw.segments;
-}
-
-static void begin_request(struct blkif_source *source, struct blk_request *request,
-			  const union blkif_req *from)
-{
-	struct blkif_slot *slot = slot_of(source, request);
-
-	/* ->id is in the same place in all. */
-	slot->id = from->rw.id;
-	slot->operation = operation_of(from);
-	slot->step = false;
-	slot->page_count = 0;
-	request->iov = request->pieces;
-	request->iov_count = 0;
-	request->bytes = 0;
-	request->status_at = NULL;
-	request->written = 0;
-	source->in_flight++;
-}
-
-static void take_request(struct blkif_source *source, struct blk_request *request,
-			 const union blkif_req *from)
-{
-	uint8_t operation = operation_of(from);
-
-	begin_request(source, request, from);
-	switch (operation) {
-	case BLKIF_READ:
-	case BLKIF_WRITE:
-		take_data(source, request, from, operation);
-		break;
-	case BLKIF_FLUSH:
-		request->op = BLK_FLUSH;
-		break;
-	case BLKIF_DISCARD:
-	case BLKIF_WRITE_ZEROES:
-		/* They have no segments, so no indirect form. */
-		if (from->operation == BLKIF_INDIRECT)
-			malformed(source, request);
-		else
-			take_range(source, request, &from->discard);
-		break;
-	default:
-		request->op = BLK_UNKNOWN;
-		break;
-	}
 }
 
 /* ---- sequences ------------------------------------------------------------------------------- */
@@ -309,13 +34,13 @@ static bool must_be_alone(const struct blkif_source *source, const union blkif_r
 	uint64_t sector, sectors;
 
 	if (is_range(from))
-		return range_of(source, &from->discard, &sector, &sectors) &&
-		       sectors > RANGES_SECTORS_MAX;
-	switch (operation_of(from)) {
+		return blkif_range_of(source, &from->discard, &sector, &sectors) &&
+		       sectors > BLKIF_RANGES_SECTORS_MAX;
+	switch (blkif_operation(from)) {
 	case BLKIF_BARRIER:
 		return true;
 	case BLKIF_FLUSH:
-		return segments_of(from) > 0;
+		return blkif_segments(from) > 0;
 	default:
 		return false;
 	}
@@ -328,10 +53,10 @@ static void sequence_begin(struct blkif_source *source, const union blkif_req *f
 	*sequence = (struct blkif_sequence){.active = true, .request = *from};
 	if (is_range(from))
 		return;
-	if (!segments_of(from))
+	if (!blkif_segments(from))
 		sequence->steps = 1;
 	else
-		sequence->steps = operation_of(from) == BLKIF_BARRIER ? 3 : 2;
+		sequence->steps = blkif_operation(from) == BLKIF_BARRIER ? 3 : 2;
 }
 
 static void sequence_range(struct blkif_source *source, struct blk_request *request)
@@ -342,24 +67,24 @@ static void sequence_range(struct blkif_source *source, struct blk_request *requ
 
 	if (from->operation == BLKIF_WRITE_ZEROES && !source->options.write_zeroes)
 		request->op = BLK_UNKNOWN;
-	else if (range_of(source, from, &sector, &sectors))
-		set_ranges(request, from, sector + sequence->done, sectors - sequence->done);
+	else if (blkif_range_of(source, from, &sector, &sectors))
+		blkif_set_ranges(request, from, sector + sequence->done, sectors - sequence->done);
 	else
-		malformed(source, request);
+		blkif_malformed(source, request);
 }
 
 static void sequence_step(struct blkif_source *source, struct blk_request *request)
 {
 	struct blkif_sequence *sequence = &source->sequence;
 
-	begin_request(source, request, &sequence->request);
-	slot_of(source, request)->step = true;
+	blkif_begin(source, request, &sequence->request);
+	blkif_slot_of(source, request)->step = true;
 	if (is_range(&sequence->request))
 		sequence_range(source, request);
 	else if (barrier_steps[sequence->step] == STEP_FLUSH)
 		request->op = BLK_FLUSH;
 	else
-		take_data(source, request, &sequence->request, BLKIF_WRITE);
+		blkif_take_data(source, request, &sequence->request, BLKIF_WRITE);
 }
 
 /* A step is over: true when that was the last. */
@@ -373,7 +98,7 @@ static bool sequence_over(struct blkif_source *source, const struct blk_request 
 	if (!is_range(&sequence->request))
 		return ++sequence->step == sequence->steps;
 	sequence->done += request->bytes / BLK_SECTOR;
-	return !range_of(source, &sequence->request.discard, &sector, &sectors) ||
+	return !blkif_range_of(source, &sequence->request.discard, &sector, &sectors) ||
 	       sequence->done >= sectors;
 }
 
@@ -407,7 +132,7 @@ static unsigned int blkif_fetch(struct blk_source *base, struct blk_request **re
 			break;
 		}
 		if (!must_be_alone(source, &from)) {
-			take_request(source, requests[count++], &from);
+			blkif_take(source, requests[count++], &from);
 			continue;
 		}
 		if (source->in_flight) {
@@ -435,14 +160,14 @@ static void blkif_complete(struct blk_source *base, struct blk_request **request
 	unsigned int i;
 
 	for (i = 0; i < count; i++) {
-		struct blkif_slot *slot = slot_of(source, requests[i]);
+		struct blkif_slot *slot = blkif_slot_of(source, requests[i]);
 		struct blkif_rsp answer = {
 			.id = slot->id,
 			.operation = slot->operation,
 			.status = statuses[requests[i]->status],
 		};
 
-		pages_put(source, slot);
+		blkif_pages_put(source, slot);
 		source->in_flight--;
 		if (slot->step) {
 			if (!sequence_over(source, requests[i]))

@@ -4,8 +4,8 @@
  *
  * The greeting and each question wait for their answer, for a bounded time. What the shim tells in
  * between is kept in order and told from the loop, so that callbacks never run inside a call that
- * they would have to look behind. All that goes wrong with the connection ends in one place, broken(),
- * after which every question answers -EPIPE, and the owner is told from the loop.
+ * they would have to look behind. All that goes wrong with the connection ends in one place,
+ * host_broken(), after which every question answers -EPIPE, and the owner is told from the loop.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -33,7 +33,7 @@ static int64_t now_ms(void)
 	return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
-static void signal_again(struct host *host)
+void host_signal_again(struct host *host)
 {
 	const uint64_t one = 1;
 
@@ -42,7 +42,7 @@ static void signal_again(struct host *host)
 }
 
 /* The connection is over: nothing more comes, nothing more goes. */
-static int broken(struct host *host, const char *why)
+int host_broken(struct host *host, const char *why)
 {
 	if (host->fd < 0)
 		return -EPIPE;
@@ -54,208 +54,16 @@ static int broken(struct host *host, const char *why)
 	host->watched = false;
 	close(host->fd);
 	host->fd = -1;
-	signal_again(host);
+	host_signal_again(host);
 	return -EPIPE;
 }
 
 static int receive_failed(struct host *host, int err)
 {
 	/* EOF, and the reset that stands for it when something of ours was unread. */
-	return broken(host, err == -ECONNRESET ? NULL
-			    : err == -EPROTO   ? "it sent a message that is none"
-					       : strerror(-err));
-}
-
-/* ---- ports ----------------------------------------------------------------------------------- */
-
-bool host_port_add(struct host *host, uint32_t port)
-{
-	unsigned int i;
-
-	for (i = 0; i < host->port_count; i++)
-		if (host->ports[i] == port)
-			return false;
-	if (host->port_count == HOST_CHANNELS_MAX)
-		return false;
-	host->ports[host->port_count++] = port;
-	return true;
-}
-
-bool host_port_remove(struct host *host, uint32_t port)
-{
-	unsigned int i;
-
-	for (i = 0; i < host->port_count; i++) {
-		if (host->ports[i] == port) {
-			host->ports[i] = host->ports[--host->port_count];
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool port_bound(const struct host *host, uint32_t port)
-{
-	unsigned int i;
-
-	for (i = 0; i < host->port_count; i++)
-		if (host->ports[i] == port)
-			return true;
-	return false;
-}
-
-/* ---- notices --------------------------------------------------------------------------------- */
-
-/* What a type must carry. */
-struct shape {
-	uint32_t size;
-	unsigned int fds_min, fds_max;
-};
-
-static bool shape_of(uint16_t type, struct shape *shape)
-{
-	static const struct shape shapes[] = {
-		[ATTACH_MEMORY_ADD - ATTACH_MEMORY_ADD] = {sizeof(struct attach_memory), 1, 1},
-		[ATTACH_MEMORY_REMOVE - ATTACH_MEMORY_ADD] = {sizeof(struct attach_memory), 0, 0},
-		[ATTACH_GRANT_TABLE -
-			ATTACH_MEMORY_ADD] = {sizeof(struct attach_grant_table), 2, 3},
-		[ATTACH_READY - ATTACH_MEMORY_ADD] = {0, 0, 0},
-		[ATTACH_CHANNEL_CLOSED - ATTACH_MEMORY_ADD] = {sizeof(struct attach_bind), 0, 0},
-		[ATTACH_GUEST_RESET - ATTACH_MEMORY_ADD] = {0, 0, 0},
-	};
-
-	if (type < ATTACH_MEMORY_ADD || type > ATTACH_GUEST_RESET)
-		return false;
-	*shape = shapes[type - ATTACH_MEMORY_ADD];
-	return true;
-}
-
-static void acknowledge(struct host *host, const struct host_message *notice)
-{
-	const struct attach_header header = {
-		.type = notice->header.type,
-		.flags = ATTACH_FLAG_ANSWER,
-		.sequence = notice->header.sequence,
-	};
-
-	if (host->fd >= 0 && host_message_send(host->fd, &header, NULL))
-		broken(host, "it does not take our answers");
-}
-
-/* Changes a table: the queues are quiet meanwhile. */
-static int change_tables(struct host *host, struct host_message *notice)
-{
-	int err;
-
-	if (host->served)
-		host->ops->quiesce(host->context);
-	switch (notice->header.type) {
-	case ATTACH_MEMORY_ADD:
-		err = host_memory_add(&host->memory, &notice->body.memory, notice->fds[0],
-				      host->guard);
-		break;
-	case ATTACH_MEMORY_REMOVE:
-		err = host_memory_remove(&host->memory, &notice->body.memory);
-		break;
-	default:
-		if (host->grants.table.grants && host_grants_sweep(host))
-			log_error("grants were still pinned when their table changed; a defect of "
-				  "this program");
-		err = host_grants_map(host, &notice->body.grant_table, notice->fds,
-				      notice->fd_count);
-		break;
-	}
-	if (err)
-		return err;
-	if (host->served)
-		host->ops->resume(host->context);
-	if (notice->header.type != ATTACH_MEMORY_ADD)
-		acknowledge(host, notice);
-	return 0;
-}
-
-static void guest_reset(struct host *host, const struct host_message *notice)
-{
-	if (host->served)
-		host->ops->reset(host->context);
-	if (host_grants_sweep(host))
-		log_error("grants were still pinned after a reset; a defect of this program");
-	host->generation++;
-	acknowledge(host, notice);
-}
-
-/* Tells one notice, which is gone afterwards. */
-static void tell(struct host *host, struct host_message *notice)
-{
-	char text[96];
-	int err = 0;
-
-	switch (notice->header.type) {
-	case ATTACH_MEMORY_ADD:
-	case ATTACH_MEMORY_REMOVE:
-	case ATTACH_GRANT_TABLE:
-		err = change_tables(host, notice);
-		break;
-	case ATTACH_CHANNEL_CLOSED:
-		if (host->served && port_bound(host, notice->body.bind.guest_port))
-			host->ops->channel_closed(host->context, notice->body.bind.guest_port);
-		break;
-	case ATTACH_GUEST_RESET:
-		guest_reset(host, notice);
-		break;
-	default: /* READY, for the greeting only */
-		break;
-	}
-	host_message_drop(notice);
-	if (err) {
-		snprintf(text, sizeof(text), "message %u cannot be used: %s", notice->header.type,
-			 strerror(-err));
-		broken(host, text);
-	}
-}
-
-/* 0: a notice that we know; 1: one that may be ignored, and is dropped; -EPIPE. */
-static int check_notice(struct host *host, struct host_message *message)
-{
-	struct shape shape;
-
-	if (!(message->header.flags & ATTACH_FLAG_ANSWER) &&
-	    shape_of(message->header.type, &shape)) {
-		if (message->header.size >= shape.size && message->fd_count >= shape.fds_min &&
-		    message->fd_count <= shape.fds_max)
-			return 0;
-	} else if (message->header.flags & ATTACH_FLAG_OPTIONAL) {
-		host_message_drop(message);
-		return 1;
-	}
-	host_message_drop(message);
-	return broken(host, "it sent a message that breaks the protocol");
-}
-
-static int keep_notice(struct host *host, struct host_message *message)
-{
-	if (host->notice_count == HOST_NOTICES_MAX) {
-		host_message_drop(message);
-		return broken(host, "it says too much before it answers");
-	}
-	host->notices[host->notice_count++] = *message;
-	signal_again(host);
-	return 0;
-}
-
-void host_forget_closed(struct host *host, uint32_t port)
-{
-	unsigned int i, kept = 0;
-
-	for (i = 0; i < host->notice_count; i++) {
-		struct host_message *notice = &host->notices[i];
-
-		if (notice->header.type == ATTACH_CHANNEL_CLOSED &&
-		    notice->body.bind.guest_port == port)
-			continue;
-		host->notices[kept++] = *notice;
-	}
-	host->notice_count = kept;
+	return host_broken(host, err == -ECONNRESET ? NULL
+				 : err == -EPROTO   ? "it sent a message that is none"
+						    : strerror(-err));
 }
 
 /* ---- questions ------------------------------------------------------------------------------- */
@@ -275,7 +83,7 @@ static int judge_answer(struct host *host, struct host_message *answer, uint32_t
 	    (!answer->header.error &&
 	     (answer->header.size < size || answer->fd_count != fd_count))) {
 		host_message_drop(answer);
-		return broken(host, "it sent an answer that breaks the protocol");
+		return host_broken(host, "it sent an answer that breaks the protocol");
 	}
 	return answer->header.error;
 }
@@ -301,13 +109,13 @@ int host_ask(struct host *host, enum attach_type type, const void *body, uint32_
 			continue;
 		if (answers(answer, type, header.sequence))
 			return judge_answer(host, answer, answer_size, fd_count);
-		err = check_notice(host, answer);
+		err = host_notice_check(host, answer);
 		if (!err)
-			err = keep_notice(host, answer);
+			err = host_notice_keep(host, answer);
 		if (err < 0)
 			return err;
 	}
-	return broken(host, "it does not answer");
+	return host_broken(host, "it does not answer");
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
@@ -324,8 +132,8 @@ static void on_socket(void *context, uint32_t events)
 	got = host_message_receive(host->fd, &message, 0);
 	if (got < 0)
 		receive_failed(host, got);
-	else if (got && !check_notice(host, &message))
-		tell(host, &message);
+	else if (got && !host_notice_check(host, &message))
+		host_notice_tell(host, &message);
 }
 
 static void on_again(void *context, uint32_t events)
@@ -336,13 +144,8 @@ static void on_again(void *context, uint32_t events)
 
 	if (read(host->again, &count, sizeof(count)) < 0)
 		return;
-	while (host->notice_count && host->fd >= 0) {
-		notice = host->notices[0];
-		host->notice_count--;
-		memmove(host->notices, host->notices + 1,
-			host->notice_count * sizeof(host->notices[0]));
-		tell(host, &notice);
-	}
+	while (host->fd >= 0 && host_notice_next(host, &notice))
+		host_notice_tell(host, &notice);
 	if (host->fd < 0 && host->served) {
 		host->served = false;
 		host->ops->lost(host->context, host->orderly);
@@ -355,12 +158,12 @@ static void on_guard(void *context, uint32_t events)
 	uint64_t count;
 
 	if (read(host->guard, &count, sizeof(count)) > 0)
-		broken(host, "a file that it gave us shrank");
+		host_broken(host, "a file that it gave us shrank");
 }
 
 static void on_store_lost(void *context)
 {
-	broken(context, "its store is lost");
+	host_broken(context, "its store is lost");
 }
 
 void host_serve(struct host *host, const struct host_ops *ops, void *context)
@@ -371,7 +174,7 @@ void host_serve(struct host *host, const struct host_ops *ops, void *context)
 	if (host->fd >= 0 && !control_watch(host->fd, EPOLLIN, on_socket, host))
 		host->watched = true;
 	else
-		broken(host, "its socket cannot be watched");
+		host_broken(host, "its socket cannot be watched");
 }
 
 /* ---- open and close -------------------------------------------------------------------------- */
@@ -426,7 +229,7 @@ static int greet(struct host *host, const char *name)
 	if (welcome->magic != ATTACH_MAGIC || welcome->version_major != ATTACH_VERSION_MAJOR ||
 	    welcome->features & ~hello.features || !welcome->owner ||
 	    welcome->owner > ATTACH_OWNER_MAX || welcome->ports < 2)
-		return broken(host, "its welcome makes no sense");
+		return host_broken(host, "its welcome makes no sense");
 	host->welcome = *welcome;
 	host->generation = welcome->generation;
 	return 0;
@@ -441,32 +244,27 @@ static int take_inventory(struct host *host)
 	int err;
 
 	while (!ready) {
-		if (host->notice_count) {
-			message = host->notices[0];
-			host->notice_count--;
-			memmove(host->notices, host->notices + 1,
-				host->notice_count * sizeof(host->notices[0]));
-		} else {
+		if (!host_notice_next(host, &message)) {
 			left = until - now_ms();
 			if (left <= 0)
-				return broken(host, "it is not ready");
+				return host_broken(host, "it is not ready");
 			err = host_message_receive(host->fd, &message, (int)left);
 			if (err < 0)
 				return receive_failed(host, err);
 			if (!err)
 				continue;
-			err = check_notice(host, &message);
+			err = host_notice_check(host, &message);
 			if (err < 0)
 				return err;
 			if (err)
 				continue;
 		}
 		ready = message.header.type == ATTACH_READY;
-		tell(host, &message);
+		host_notice_tell(host, &message);
 		if (host->fd < 0)
 			return -EPIPE;
 	}
-	return host->grants.shared.base ? 0 : broken(host, "it has no grant table");
+	return host->grants.shared.base ? 0 : host_broken(host, "it has no grant table");
 }
 
 static int open_store(struct host *host)

@@ -10,6 +10,42 @@
 #include "backend/host/host_private.h"
 #include "ring/order.h"
 
+bool host_port_add(struct host *host, uint32_t port)
+{
+	unsigned int i;
+
+	for (i = 0; i < host->port_count; i++)
+		if (host->ports[i] == port)
+			return false;
+	if (host->port_count == HOST_CHANNELS_MAX)
+		return false;
+	host->ports[host->port_count++] = port;
+	return true;
+}
+
+bool host_port_remove(struct host *host, uint32_t port)
+{
+	unsigned int i;
+
+	for (i = 0; i < host->port_count; i++) {
+		if (host->ports[i] == port) {
+			host->ports[i] = host->ports[--host->port_count];
+			return true;
+		}
+	}
+	return false;
+}
+
+bool host_port_bound(const struct host *host, uint32_t port)
+{
+	unsigned int i;
+
+	for (i = 0; i < host->port_count; i++)
+		if (host->ports[i] == port)
+			return true;
+	return false;
+}
+
 int host_bind(struct host *host, uint32_t port, struct host_channel *channel)
 {
 	const struct attach_bind bind = {.guest_port = port};

@@ -2,8 +2,9 @@
 /*
  * What the files of this room share: the state of one attachment.
  *
- *   attach.c          the connection: greeting, questions, what the shim tells unasked
+ *   attach.c          the connection: greeting, questions, the loop
  *   attach_message.c  one packet in or out, with its descriptors
+ *   notice.c          what the shim tells unasked
  *   memory.c          the guest's memory and the shim's tables, mapped
  *   grants.c          pins
  *   area.c            granted pages side by side
@@ -132,10 +133,23 @@ struct host {
  */
 int host_ask(struct host *host, enum attach_type type, const void *body, uint32_t size,
 	     struct host_message *answer, uint32_t answer_size, unsigned int fd_count);
-/* Notices of that kind that wait for the loop mean nothing any more. */
+/* The connection is over, for that reason, which is said; NULL: the shim closed it. -EPIPE. */
+int host_broken(struct host *host, const char *why);
+void host_signal_again(struct host *host);
+
+/* Takes a message over, if it is no notice. 0: it is one; 1: it may be ignored; -EPIPE. */
+int host_notice_check(struct host *host, struct host_message *message);
+/* Takes a notice over, for the loop. 0 or -EPIPE. */
+int host_notice_keep(struct host *host, struct host_message *message);
+bool host_notice_next(struct host *host, struct host_message *notice);
+/* Tells it to the owner, and does what it says; it is gone afterwards. */
+void host_notice_tell(struct host *host, struct host_message *notice);
+/* Closed channels of that number that wait for the loop are not the one that is bound now. */
 void host_forget_closed(struct host *host, uint32_t port);
-/* Takes its place in the set of ports that are bound; false: it is there already, or no room. */
+
+/* The set of ports that are bound. Add is false where it is there already, or no room. */
 bool host_port_add(struct host *host, uint32_t port);
 bool host_port_remove(struct host *host, uint32_t port);
+bool host_port_bound(const struct host *host, uint32_t port);
 
 #endif

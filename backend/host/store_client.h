@@ -16,7 +16,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-
 struct store_client;
 
 /* @fd: a connected stream socket, which is taken over. NULL with errno set. */

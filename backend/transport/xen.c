@@ -43,8 +43,9 @@ static void disconnect(struct xen *xen)
 }
 
 /*
- * What the front-end's state says is of a time before this moment. It is heard again when it is in
- * another one; Initialised counts as old only if it has not gone on to Connected yet.
+ * What the front-end's state says is of a time before this moment: Connected is heard again when it
+ * was in another state. Initialised, where it was that last, may mean what we served, or that it went
+ * on and came back meanwhile, and we have yet to look: so that is tried.
  */
 static void disconnect_now(struct xen *xen)
 {
@@ -52,8 +53,7 @@ static void disconnect_now(struct xen *xen)
 		return;
 	disconnect(xen);
 	xen->stale = 1U << STORE_STATE_CONNECTED;
-	if (xen->front_state == STORE_STATE_INITIALISED)
-		xen->stale |= 1U << STORE_STATE_INITIALISED;
+	xen->doubtful = xen->front_state == STORE_STATE_INITIALISED;
 }
 
 static int publish(struct xen *xen)
@@ -103,9 +103,11 @@ static void connect_front(struct xen *xen)
 	if (!err)
 		err = xen_queues_open(xen);
 	if (err) {
-		refuse(xen);
+		if (!xen->doubtful)
+			refuse(xen);
 		return;
 	}
+	xen->doubtful = false;
 	xen->connected = true;
 	if (xen->device->ops->describe(xen->device) ||
 	    set_state(xen, STORE_STATE_CONNECTED, true)) {
@@ -184,6 +186,8 @@ static void follow_front(struct xen *xen, int front)
 	int before = xen->front_state;
 
 	xen->front_state = front;
+	if (front != STORE_STATE_INITIALISED)
+		xen->doubtful = false;
 	if (xen->stale & 1U << front)
 		return;
 	if (front != STORE_STATE_UNKNOWN)

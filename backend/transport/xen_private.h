@@ -39,6 +39,8 @@ struct xen {
 	int front_state; /* as acted on last */
 	/* The front-end's states that mean nothing until it was in another: 1 << state. */
 	unsigned int stale;
+	/* Its Initialised may be of before, too: if it cannot be served, that is no offence. */
+	bool doubtful;
 	bool published; /* since the front-end began anew */
 	bool connected; /* queues run, or are quiet for a moment */
 	bool quiet; /* between quiesce and resume */
