@@ -97,7 +97,7 @@ static void bus_remove(struct device *dev)
 	pvkit_device_switch(device, STORE_STATE_CLOSED);
 }
 
-static int bus_suspend(struct device *dev)
+int pvkit_bus_suspend(struct device *dev)
 {
 	struct pvkit_device *device = to_pvkit_device(dev);
 	int error = 0;
@@ -125,7 +125,7 @@ static void find_backend(struct pvkit_device *device)
 	device->backend = backend;
 }
 
-static int bus_resume(struct device *dev)
+int pvkit_bus_resume(struct device *dev)
 {
 	struct pvkit_device *device = to_pvkit_device(dev);
 	int error = 0;
@@ -144,7 +144,7 @@ static int bus_resume(struct device *dev)
 }
 
 static const struct dev_pm_ops bus_pm = {
-	SYSTEM_SLEEP_PM_OPS(bus_suspend, bus_resume)
+	SYSTEM_SLEEP_PM_OPS(pvkit_bus_suspend, pvkit_bus_resume)
 };
 
 /* ---- sysfs ----------------------------------------------------------------------------------- */

@@ -35,6 +35,10 @@ void pvkit_bus_wake(struct pvkit_bus_device *device);
 /* That worker's: calls all watches of @device that have events. */
 void pvkit_watches_run(struct pvkit_bus_device *device);
 
+/* Of @dev, under device_lock(), what system sleep does too. */
+int pvkit_bus_suspend(struct device *dev);
+int pvkit_bus_resume(struct device *dev);
+
 /* Drivers can register from here on. */
 int pvkit_bus_register(void);
 void pvkit_bus_unregister(void);

@@ -6,6 +6,7 @@
  *	pvkit_blk.ko, pvkit_net.ko
  *	─────────────────────────── pvkit.h
  *	bus, scan, watch	devices of the store; whose state changed
+ *	control			what the host asks of the guest
  *	store			requests and events, by ring page
  *	grant_table, event_channel	pages that a back-end may use; one interrupt a port
  *	─────────────────────────── platform.h

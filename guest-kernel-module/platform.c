@@ -14,11 +14,13 @@
 #include <linux/pci.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <linux/suspend.h>
 #include <linux/vmalloc.h>
 #include <asm/cpufeature.h>
 #include <asm/processor.h>
 
 #include "guest-kernel-module/bus.h"
+#include "guest-kernel-module/control.h"
 #include "guest-kernel-module/event_channel.h"
 #include "guest-kernel-module/grant_table.h"
 #include "guest-kernel-module/hypercall.h"
@@ -338,9 +340,14 @@ static int open_services(struct pci_platform *pp)
 	if (error)
 		goto no_store;
 	error = pvkit_scan_start(platform);
+	if (error)
+		goto no_scan;
+	error = pvkit_control_start();
 	if (!error)
 		return 0;
 
+	pvkit_scan_stop();
+no_scan:
 	pvkit_store_stop();
 no_store:
 	platform_call(PLATFORM_OP_SET_VECTORS, 0);
@@ -354,6 +361,7 @@ no_events:
 
 static void close_services(struct pci_platform *pp)
 {
+	pvkit_control_stop();
 	pvkit_scan_stop();
 	pvkit_store_stop();
 	set_vectors(pp, 0);
@@ -394,11 +402,11 @@ static int platform_probe(struct pci_dev *pci, const struct pci_device_id *id)
 	error = begin(pp);
 	if (error)
 		goto no_calls;
+	pci_set_drvdata(pci, pp);
+	only = pp;
 	error = open_services(pp);
 	if (error)
 		goto no_calls;
-	pci_set_drvdata(pci, pp);
-	only = pp;
 	dev_info(&pci->dev, "domain %u, %u ports, %u vectors, %u grants, features 0x%llx\n",
 		 pp->platform.domain, pp->platform.ports - 1, pp->platform.vectors,
 		 pp->platform.grants, pp->platform.features);
@@ -406,6 +414,7 @@ static int platform_probe(struct pci_dev *pci, const struct pci_device_id *id)
 	return 0;
 
 no_calls:
+	only = NULL;
 	pvkit_hypercall_close();
 no_bars:
 	unmap_bars(pp);
@@ -423,8 +432,8 @@ static void platform_remove(struct pci_dev *pci)
 	struct pci_platform *pp = pci_get_drvdata(pci);
 
 	pvkit_accounts_close();
-	only = NULL;
 	close_services(pp);
+	only = NULL;
 	pvkit_hypercall_close();
 	unmap_bars(pp);
 	pci_clear_master(pci);
@@ -459,6 +468,72 @@ static int platform_resume(struct device *device)
 	pvkit_events_forgotten();
 	error = set_vectors(pp, pp->platform.vectors);
 	return error ?: pvkit_store_resume();
+}
+
+/* How far a walk over the devices came. */
+struct walk {
+	unsigned int done;
+	int error;
+};
+
+static int suspend_child(struct device *device, void *context)
+{
+	struct walk *walk = context;
+
+	device_lock(device);
+	walk->error = pvkit_bus_suspend(device);
+	device_unlock(device);
+	walk->done += !walk->error;
+	return walk->error;
+}
+
+static int resume_child(struct device *device, void *context)
+{
+	struct walk *walk = context;
+
+	if (!walk->done)
+		return 1;
+	walk->done--;
+	device_lock(device);
+	pvkit_bus_resume(device);
+	device_unlock(device);
+	return 0;
+}
+
+/* All devices are suspended. What the host answers: 0: resumed, and all is gone; 1: cancelled. */
+static int sleep_bare(struct pci_platform *pp)
+{
+	struct sched_shutdown_args args = { .reason = SCHED_SHUTDOWN_SUSPEND };
+	s64 result;
+	int error;
+
+	pvkit_store_suspend();
+	set_vectors(pp, 0);
+	result = pvkit_hypercall_data(HYPERCALL_SCHED_OP, SCHED_OP_SHUTDOWN, &args, sizeof(args),
+				      0);
+	if (!result) {
+		pvkit_grants_forgotten();
+		pvkit_events_forgotten();
+	}
+	error = set_vectors(pp, pp->platform.vectors);
+	return error ?: pvkit_store_resume() ?: min_t(s64, result, 0);
+}
+
+int pvkit_platform_sleep(void)
+{
+	struct pci_platform *pp = only;
+	unsigned int flags;
+	struct walk walk = {};
+	int error;
+
+	if (!(pp->platform.features & BIT_ULL(PLATFORM_F_SUSPEND)))
+		return -EOPNOTSUPP;
+	flags = lock_system_sleep();
+	device_for_each_child(pp->platform.device, &walk, suspend_child);
+	error = walk.error ?: sleep_bare(pp);
+	device_for_each_child(pp->platform.device, &walk, resume_child);
+	unlock_system_sleep(flags);
+	return error;
 }
 
 static DEFINE_SIMPLE_DEV_PM_OPS(platform_pm, platform_suspend, platform_resume);

@@ -43,6 +43,12 @@ static inline void __iomem *pvkit_platform_doorbell(const struct pvkit_platform 
 int pvkit_platform_irq(struct pvkit_platform *platform, u32 vector);
 
 /*
+ * Suspends the devices on the bus, tells the host, and brings them back when the host lets the
+ * guest run again, here or elsewhere. -EOPNOTSUPP: the platform has no PLATFORM_F_SUSPEND.
+ */
+int pvkit_platform_sleep(void);
+
+/*
  * A hypercall with up to three numbers. In any context but NMI. Answers what the call answers.
  */
 s64 pvkit_hypercall(u32 number, u64 first, u64 second, u64 third);

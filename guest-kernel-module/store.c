@@ -319,8 +319,9 @@ static void renew(struct work_struct *work)
 
 static unsigned long patience(void)
 {
-	return READ_ONCE(store.silent) ? SILENT_TIMEOUT :
-					 max(READ_ONCE(pvkit_store_timeout), 1U) * (unsigned long)HZ;
+	unsigned long seconds = READ_ONCE(pvkit_store_timeout) ?: 1;
+
+	return READ_ONCE(store.silent) ? SILENT_TIMEOUT : seconds * HZ;
 }
 
 /* Under the writer's lock. Waits for room until @deadline. */

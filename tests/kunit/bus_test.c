@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The bus: from directories of the store to drivers. Catalogue: D43 (a key that is rewritten endlessly),
- * and names that make no device.
+ * The bus: from directories of the store to drivers. Catalogue: D43 (a key that is rewritten
+ * endlessly), and names that make no device.
  */
 #include <kunit/test.h>
 #include <linux/delay.h>
 
 #include "guest-kernel-module/bus.h"
+#include "guest-kernel-module/control.h"
 #include "guest-kernel-module/pvkit.h"
 #include "tests/kunit/fake.h"
 
@@ -307,6 +308,18 @@ static void store_dies(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, __pvkit_driver_register(&driver, NULL), 0);
 }
 
+static void the_host_asks(struct kunit *test)
+{
+	KUNIT_ASSERT_EQ(test, pvkit_control_start(), 0);
+	fake_store_set("/local/domain/1/control/shutdown", "dance");
+	EVENTUALLY(test, !*fake_store_get("/local/domain/1/control/shutdown"));
+	KUNIT_EXPECT_EQ(test, fake.sleeps, 0U);
+	fake_store_set("/local/domain/1/control/shutdown", "suspend");
+	EVENTUALLY(test, fake.sleeps == 1);
+	KUNIT_EXPECT_STREQ(test, fake_store_get("/local/domain/1/control/shutdown"), "");
+	pvkit_control_stop();
+}
+
 static int init(struct kunit *test)
 {
 	int error = fake_start() ?: fake_store_start();
@@ -340,6 +353,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(await),
 	KUNIT_CASE(sleeps_and_wakes),
 	KUNIT_CASE(store_dies),
+	KUNIT_CASE(the_host_asks),
 	{}
 };
 

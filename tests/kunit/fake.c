@@ -13,10 +13,17 @@
 #include "tests/kunit/fake.h"
 
 struct fake_platform fake;
+EXPORT_SYMBOL_GPL(fake);
 
 int pvkit_platform_irq(struct pvkit_platform *platform, u32 vector)
 {
 	return -EINVAL;
+}
+
+int pvkit_platform_sleep(void)
+{
+	fake.sleeps++;
+	return 0;
 }
 
 s64 pvkit_hypercall(u32 number, u64 first, u64 second, u64 third)
@@ -98,6 +105,7 @@ int fake_start(void)
 	error = pvkit_grants_start(platform);
 	return error ?: pvkit_events_start(platform);
 }
+EXPORT_SYMBOL_GPL(fake_start);
 
 void fake_stop(void)
 {
@@ -107,11 +115,25 @@ void fake_stop(void)
 	kfree(fake.platform.store_page);
 	kfree(fake.platform.entries);
 }
+EXPORT_SYMBOL_GPL(fake_stop);
+
+int fake_bus_start(void)
+{
+	return pvkit_scan_start(&fake.platform);
+}
+EXPORT_SYMBOL_GPL(fake_bus_start);
+
+void fake_bus_stop(void)
+{
+	pvkit_scan_stop();
+}
+EXPORT_SYMBOL_GPL(fake_bus_stop);
 
 void fake_set_pending(u32 port)
 {
 	set_bit(port % 64, (unsigned long *)&fake.platform.pending->word[port / 64]);
 }
+EXPORT_SYMBOL_GPL(fake_set_pending);
 
 void fake_interrupt(void)
 {
@@ -121,12 +143,14 @@ void fake_interrupt(void)
 	pvkit_events_demultiplex();
 	local_irq_restore(flags);
 }
+EXPORT_SYMBOL_GPL(fake_interrupt);
 
 void fake_notify(u32 port)
 {
 	fake_set_pending(port);
 	fake_interrupt();
 }
+EXPORT_SYMBOL_GPL(fake_notify);
 
 static void __exit tests_exit(void)
 {
@@ -137,7 +161,7 @@ module_exit(tests_exit);
 
 static int __init tests_init(void)
 {
-	return 0;
+	return prepare();
 }
 module_init(tests_init);
 

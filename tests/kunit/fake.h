@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The platform under test's own hands: memory that the guest shares with nobody, event channels that are
- * a bitmap, and a store that is a thread.
+ * The platform under test's own hands: memory that the guest shares with nobody, event channels
+ * that are a bitmap, and a store that is a thread.
  */
 #ifndef PVKIT_TESTS_KUNIT_FAKE_H
 #define PVKIT_TESTS_KUNIT_FAKE_H
@@ -17,7 +17,7 @@
 struct fake_platform {
 	struct pvkit_platform platform;
 	DECLARE_BITMAP(bound, FAKE_PORTS);
-	unsigned int closes;
+	unsigned int closes, sleeps;
 	u32 doorbell[FAKE_PORTS];
 };
 
@@ -26,6 +26,13 @@ extern struct fake_platform fake;
 /* Grants, events; without store and bus. */
 int fake_start(void);
 void fake_stop(void);
+/*
+ * The scan for devices, on top of fake_store_start(). A driver under test is registered by
+ * __pvkit_driver_register(…, NULL): while suites run the driver core does not know their module
+ * yet.
+ */
+int fake_bus_start(void);
+void fake_bus_stop(void);
 
 /* As a back-end: bit, then interrupt. */
 void fake_notify(u32 port);
