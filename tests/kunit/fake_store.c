@@ -407,6 +407,7 @@ void fake_store_mood(enum fake_store_mood mood)
 {
 	WRITE_ONCE(store.mood, mood);
 }
+EXPORT_SYMBOL_GPL(fake_store_mood);
 
 void fake_store_set(const char *path, const char *value)
 {
@@ -418,6 +419,7 @@ void fake_store_set(const char *path, const char *value)
 	fire(path);
 	mutex_unlock(&store.lock);
 }
+EXPORT_SYMBOL_GPL(fake_store_set);
 
 const char *fake_store_get(const char *path)
 {
@@ -428,6 +430,7 @@ const char *fake_store_get(const char *path)
 	mutex_unlock(&store.lock);
 	return node ? node->value : NULL;
 }
+EXPORT_SYMBOL_GPL(fake_store_get);
 
 unsigned int fake_store_watches(void)
 {
@@ -439,11 +442,13 @@ unsigned int fake_store_watches(void)
 	mutex_unlock(&store.lock);
 	return count;
 }
+EXPORT_SYMBOL_GPL(fake_store_watches);
 
 void fake_store_conflicts(unsigned int count)
 {
 	WRITE_ONCE(store.conflicts, count);
 }
+EXPORT_SYMBOL_GPL(fake_store_conflicts);
 
 int fake_store_start(void)
 {
@@ -458,6 +463,7 @@ int fake_store_start(void)
 		return PTR_ERR(store.thread);
 	return pvkit_store_start(&fake.platform);
 }
+EXPORT_SYMBOL_GPL(fake_store_start);
 
 void fake_store_stop(void)
 {
@@ -469,3 +475,4 @@ void fake_store_stop(void)
 	for (i = 0; i < WATCHES; i++)
 		forget_watch(&store.watch[i]);
 }
+EXPORT_SYMBOL_GPL(fake_store_stop);

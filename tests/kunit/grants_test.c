@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Grants. Catalogue: F52 (a grant still mapped at teardown: page and reference are freed later, never
- * twice).
+ * Grants. Catalogue: F52 (a grant still mapped at teardown: page and reference are freed later,
+ * never twice).
  */
 #include <kunit/test.h>
 #include <linux/delay.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The Xen ring in a kernel, on pages as a front-end has them. What a peer can do to it is tested in
- * tests/unit/ring/; here that the same sources do the same here. Catalogue: A14 (indices that wrap), F50.
+ * tests/unit/ring/; here that the same sources do the same here. Catalogue: A14 (indices that
+ * wrap), F50.
  */
 #include <kunit/test.h>
 #include <linux/gfp.h>

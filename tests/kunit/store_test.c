@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The store client. Catalogue: D35 from the guest's side (offsets and lengths that cannot be), D36 and D43
- * (a store that does not answer, or sends without end).
+ * The store client. Catalogue: D35 from the guest's side (offsets and lengths that cannot be), D36
+ * and D43 (a store that does not answer, or sends without end).
  */
 #include <kunit/test.h>
 #include <linux/delay.h>
@@ -145,7 +145,9 @@ static unsigned long took(unsigned long since)
 	return (jiffies - since) * 1000 / HZ;
 }
 
-/* The client waits a second here: the first waits that long, the others far less, until it speaks. */
+/*
+ * The client waits a second here: the first waits that long, the others far less, until it speaks.
+ */
 static void silent(struct kunit *test)
 {
 	unsigned long since = jiffies;
@@ -196,7 +198,9 @@ static void count_event(struct pvkit_watch *watch, const char *path)
 	WRITE_ONCE(counted->calls, counted->calls + 1);
 }
 
-/* The connection breaks, the caller hears of it, a new one begins, and the watches are there again. */
+/*
+ * The connection breaks, the caller hears of it, a new one begins, and the watches are there again.
+ */
 static void breaks(struct kunit *test, enum fake_store_mood mood)
 {
 	struct counted_watch counted = {};
