@@ -6,6 +6,7 @@
 # make check      all tests; make check-all: their long forms too
 # make bench      measurements (QUICK=1: two minutes)
 # make modules    guest modules: KERNEL_RELEASE=6.1, 6.12 or an installed kernel; KERNEL_BUILD=FOLDER
+# make install-dkms          the guest modules to /usr/src and DKMS, in a guest; make uninstall-dkms
 # make install    PREFIX=/usr/local DESTDIR= ; make uninstall
 #
 # SANITIZE=address,undefined or SANITIZE=thread builds the same into build/address,undefined and so on.
@@ -91,7 +92,7 @@ unit_ROOMS_abi :=
 unit_ROOMS_common := common
 unit_ROOMS_ring := ring
 unit_ROOMS_transport := backend shim ring common
-unit_ROOMS_host := backend ring common
+unit_ROOMS_host := backend shim ring common
 unit_ROOMS_blk := blk backend ring common
 unit_ROOMS_net := net backend ring common
 unit_ROOMS_shim := shim ring common
