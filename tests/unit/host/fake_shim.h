@@ -40,7 +40,7 @@ struct fake_shim {
 	pthread_t thread;
 	bool running;
 	struct fake_store store;
-	int store_fd; /* the back-end's end, until it asks for it */
+	_Atomic int store_fd; /* the back-end's end, until it asks for it */
 	int memory_fd, shared_fd, use_fd, ledger_fd;
 	uint8_t *memory; /* both regions, one after the other */
 	uint8_t *shared;
