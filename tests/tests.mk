@@ -7,7 +7,8 @@ KERNELS := 6.1 6.12
 
 deps:
 	@packaging/deps build guest check
-	@for kernel in $(KERNELS); do tests/guest/fetch-kernel $$kernel; tests/guest/fetch-headers $$kernel; done
+	@for kernel in $(KERNELS); do tests/guest/fetch-kernel $$kernel; tests/guest/fetch-headers $$kernel; \
+		tests/guest/fetch-kbuild $$kernel; done
 
 demo:
 	@packaging/deps build guest

@@ -57,6 +57,23 @@ for version in 6.1 6.12; do
 		env MODULES_DIR="$scratch/modules" guest-kernel-module/build-modules $version '' C=2 CHECK=sparse
 done
 
+# As DKMS does it: the sources that are installed, by the command of dkms.conf.
+dkms_builds() {
+	# Some for dkms.conf, some by it.
+	# shellcheck disable=SC2034
+	local version source kernel_source_dir dkms_tree PACKAGE_NAME PACKAGE_VERSION MAKE
+	version=$(sed -n 's/^VERSION := //p' Makefile)
+	source=$scratch/usr/src/pvkit-$version
+	make --no-print-directory DESTDIR="$scratch" install-dkms && mkdir -p "$scratch/dkms/pvkit/$version" &&
+		cp -r "$source" "$scratch/dkms/pvkit/$version/build" || return 1
+	kernel_source_dir=$PWD/build/kbuild/6.1/build dkms_tree=$scratch/dkms
+	# shellcheck source=/dev/null
+	. "$source/dkms.conf"
+	${MAKE[0]} && same 'the version of pvkit.ko' \
+		"$(modinfo -F version "$scratch/dkms/pvkit/$version/build/pvkit.ko")" "$version"
+}
+ok 'the installed sources build under DKMS' dkms_builds
+
 checkpatch() {
 	local source
 	for source in guest-kernel-module/*.[ch] guest-drivers/*/*.[ch]; do
