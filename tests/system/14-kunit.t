@@ -66,6 +66,7 @@ dkms_builds() {
 	source=$scratch/usr/src/pvkit-$version
 	make --no-print-directory DESTDIR="$scratch" install-dkms && mkdir -p "$scratch/dkms/pvkit/$version" &&
 		cp -r "$source" "$scratch/dkms/pvkit/$version/build" || return 1
+	# shellcheck disable=SC2034
 	kernel_source_dir=$PWD/build/kbuild/6.1/build dkms_tree=$scratch/dkms
 	# shellcheck source=/dev/null
 	. "$source/dkms.conf"
