@@ -69,11 +69,11 @@ static int publish(struct xen *xen)
 	return err;
 }
 
-static void remove_error(struct xen *xen)
+static void remove_key(struct xen *xen, const char *key)
 {
 	char path[XEN_PATH_BYTES];
 
-	if (xen_path(path, xen->back, "error"))
+	if (xen_path(path, xen->back, key))
 		store_client_remove(xen->store, STORE_NO_TRANSACTION, path);
 }
 
@@ -100,6 +100,7 @@ static void connect_front(struct xen *xen)
 
 	if (!xen->published)
 		err = publish(xen);
+	remove_key(xen, XEN_KEY_PAUSED);
 	if (!err)
 		err = xen_queues_open(xen);
 	if (err) {
@@ -114,7 +115,7 @@ static void connect_front(struct xen *xen)
 		refuse(xen);
 		return;
 	}
-	remove_error(xen);
+	remove_key(xen, "error");
 	log_info("%s: %u queues", xen->device->name, xen->device->queues);
 }
 
@@ -217,6 +218,17 @@ static void follow_front(struct xen *xen, int front)
 	}
 }
 
+/* True: a predecessor was serving this front-end, and left nobody knows what. */
+static bool orphaned(struct xen *xen, int front)
+{
+	char text[XEN_VALUE_BYTES];
+	bool first = !xen->begun;
+
+	xen->begun = true;
+	return first && front == STORE_STATE_CONNECTED &&
+	       xen_device_read(xen->device, XEN_KEY_PAUSED, text, sizeof(text)) < 0;
+}
+
 static void evaluate(void *context)
 {
 	struct xen *xen = context;
@@ -230,10 +242,16 @@ static void evaluate(void *context)
 	front = read_front_state(xen);
 	if (front < 0)
 		return; /* the store is lost, and that is told elsewhere */
-	if (online)
-		follow_front(xen, front);
-	else
+	if (!online) {
 		go_offline(xen, front);
+	} else if (orphaned(xen, front)) {
+		xen->front_state = front;
+		xen->stale = 1U << front;
+		xen->state = STORE_STATE_UNKNOWN; /* its watch is to fire, whatever is there */
+		begin(xen);
+	} else {
+		follow_front(xen, front);
+	}
 }
 
 /* ---- changes of the guest -------------------------------------------------------------------- */
@@ -384,9 +402,11 @@ void xen_close(struct xen *xen)
 {
 	if (!xen)
 		return;
+	if (xen->connected && !xen->over) {
+		disconnect(xen);
+		xen_device_write(xen->device, XEN_KEY_PAUSED, "1");
+	}
 	disconnect(xen);
-	if (!xen->over)
-		xen_device_write(xen->device, STORE_KEY_STATE, "%d", STORE_STATE_CLOSED);
 	xen->device->xen = NULL;
 	free(xen->slots);
 	free(xen);

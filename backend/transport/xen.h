@@ -22,6 +22,11 @@
  * anew. After a reset of the guest, or an event channel that it closed under a queue, the queues are
  * stopped and the front-end's state of that moment counts no more.
  *
+ * A back-end that begins and finds the front-end Connected has a predecessor. If that one ended in
+ * order, all that it took is answered, and the same rings go on where they stand. If not, nobody knows
+ * which slots hold requests still, for answers are written over them: InitWait then asks the front-end
+ * for new rings and for what was out.
+ *
  * A queue has one ring or two, of a page or several, and an event channel for each ring or for both.
  * In "queue-N/" when the front-end says a number of queues, in its directory otherwise. A device may
  * have a control ring, one more queue with the index XEN_QUEUE_CONTROL, which is started before the
@@ -118,7 +123,11 @@ struct xen;
  * xen_close(). NULL with errno set, after a line.
  */
 struct xen *xen_open(struct xen_device *device, struct host *host, const char *name);
-/* Stops the queues; writes Closed if the store is still there. NULL is allowed. */
+/*
+ * Stops the queues. The states stay as they are: the front-end waits, and a successor that finds it
+ * Connected goes on with the same rings. Whoever knows that there is none writes Closed. NULL is
+ * allowed.
+ */
 void xen_close(struct xen *xen);
 
 /* ---- for devices ----------------------------------------------------------------------------- */

@@ -16,6 +16,12 @@
 #define XEN_PATH_BYTES  256
 #define XEN_VALUE_BYTES 64
 
+/*
+ * In the back-end's directory, from one back-end to the next: the rings were left in order. Removed
+ * as soon as they run again.
+ */
+#define XEN_KEY_PAUSED "pvkit-paused"
+
 /* A queue and what it is made of. */
 struct xen_slot {
 	struct xen_queue queue;
@@ -41,6 +47,7 @@ struct xen {
 	unsigned int stale;
 	/* Its Initialised may be of before, too: if it cannot be served, that is no offence. */
 	bool doubtful;
+	bool begun; /* the front-end was looked at */
 	bool published; /* since the front-end began anew */
 	bool connected; /* queues run, or are quiet for a moment */
 	bool quiet; /* between quiesce and resume */

@@ -676,6 +676,52 @@ static void test_unplug(void **state)
 	disk_close(d);
 }
 
+/* A daemon ends and another one goes on, also with what was asked in between. */
+static void test_successor(void **state)
+{
+	struct disk *d = disk_new();
+	uint64_t page;
+	struct blkif_rw_req request;
+	struct blkif_rsp response;
+	unsigned int round;
+
+	disk_open(d);
+	disk_connect(d, 2, 1);
+	new_pages(d, &page, 1);
+	for (round = 0; round < 5; round++) {
+		transfer(d, &d->q[1], round);
+		kill(getpid(), SIGTERM);
+		assert_int_equal(daemon_join(&d->shim), 0);
+		fake_shim_stop(&d->shim);
+		fake_store_disconnect(&d->shim.store);
+		shim_check_unpinned(&d->shim);
+		assert_back_state(d, "4");
+
+		request = rw(d, BLKIF_READ, 8, &page, 1);
+		request.id = 77;
+		put(d, &d->q[0], &request, sizeof(request));
+		push(d, &d->q[0]);
+		d->shim.store_fd = fake_store_connect(&d->shim.store);
+		daemon_start(&d->shim, blkif_device(d->blkif), "vbd/51712");
+		assert_true(reap(d, &d->q[0], &response, WAIT_MS));
+		assert_int_equal(response.id, 77);
+		assert_int_equal(response.status, BLKIF_OK);
+	}
+
+	/* One that did not end in order: the front-end is asked for new rings. */
+	kill(getpid(), SIGTERM);
+	assert_int_equal(daemon_join(&d->shim), 0);
+	fake_shim_stop(&d->shim);
+	fake_store_disconnect(&d->shim.store);
+	store_drop(&d->shim.store, BACK "/pvkit-paused");
+	d->shim.store_fd = fake_store_connect(&d->shim.store);
+	daemon_start(&d->shim, blkif_device(d->blkif), "vbd/51712");
+	assert_back_state(d, "2");
+	disk_connect(d, 2, 1);
+	transfer(d, &d->q[0], 7);
+	disk_close(d);
+}
+
 /* The shim reuses indices as they are; a ring may begin shortly before they wrap. */
 static void test_wrap(void **state)
 {
@@ -718,6 +764,7 @@ int main(void)
 		cmocka_unit_test(test_suspend),
 		cmocka_unit_test(test_reopen),
 		cmocka_unit_test(test_unplug),
+		cmocka_unit_test(test_successor),
 		cmocka_unit_test(test_wrap),
 	};
 

@@ -225,13 +225,12 @@ static inline void *fake_store_thread(void *context)
 	return NULL;
 }
 
-/* The other end of a connection, for who is tested. */
-static inline int fake_store_open(struct fake_store *store)
+/* A connection, the tree being there: its other end, for who is tested. */
+static inline int fake_store_connect(struct fake_store *store)
 {
 	int fds[2];
 
-	memset(store, 0, sizeof(*store));
-	pthread_mutex_init(&store->lock, NULL);
+	memset(store->watch, 0, sizeof(store->watch));
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	store->fd = fds[0];
 	assert_int_equal(pthread_create(&store->thread, NULL, fake_store_thread, store), 0);
@@ -239,14 +238,28 @@ static inline int fake_store_open(struct fake_store *store)
 	return fds[1];
 }
 
-static inline void fake_store_close(struct fake_store *store)
+static inline void fake_store_disconnect(struct fake_store *store)
 {
 	if (!store->running)
 		return;
 	shutdown(store->fd, SHUT_RDWR);
 	pthread_join(store->thread, NULL);
 	close(store->fd);
+	store->fd = -1;
 	store->running = false;
+}
+
+/* The other end of the first connection. */
+static inline int fake_store_open(struct fake_store *store)
+{
+	memset(store, 0, sizeof(*store));
+	pthread_mutex_init(&store->lock, NULL);
+	return fake_store_connect(store);
+}
+
+static inline void fake_store_close(struct fake_store *store)
+{
+	fake_store_disconnect(store);
 	pthread_mutex_destroy(&store->lock);
 }
 
