@@ -67,9 +67,9 @@ enum attach_type {
 	/* shim → back-end; ! is to be answered, in any order, within ATTACH_ACK_SECONDS */
 	ATTACH_MEMORY_ADD = 32, /* attach_memory, 1 descriptor */
 	ATTACH_MEMORY_REMOVE = 33, /* ! attach_memory: nothing in flight there, and unmapped */
-	ATTACH_GRANT_TABLE = 34, /* ! attach_grant_table, 3 descriptors; again when it changes */
+	ATTACH_GRANT_TABLE = 34, /* ! attach_grant_table, 2 or 3 descriptors; again when it changes */
 	ATTACH_READY = 35, /* – */
-	ATTACH_CHANNEL_CLOSED = 36, /* attach_bind: by the guest; UNBIND it */
+	ATTACH_CHANNEL_CLOSED = 36, /* attach_bind: by the guest; UNBIND it, the number waits for that */
 	ATTACH_GUEST_RESET = 37, /* !: all queues stopped, all grants unpinned, all ports unbound */
 };
 
@@ -179,8 +179,10 @@ ABI_ASSERT(sizeof(struct attach_release) == 16);
  * GRANT_TABLE. Descriptors, all memory of the shim's, mapped shared:
  *	[0] the platform's shared memory: entries, status frames, pending page, at the offsets below
  *	[1] use counts, struct attach_grant_use[grants], shared by all back-ends of the guest
- *	[2] ledger, struct attach_grant_ledger[grants], this back-end's own, with ATTACH_F_LEDGER
- * Where the guest sees the entries is between it and the shim.
+ *	[2] ledger, struct attach_grant_ledger[grants], this back-end's own; only with
+ *	    ATTACH_F_LEDGER
+ * Where the guest sees the entries is between it and the shim. Before the version changes comes a
+ * table with ->grants 0: once all have acknowledged that, nobody pins, and what is in use is known.
  */
 struct attach_grant_table {
 	uint32_t version; /* of the entries: 1 or 2 */

@@ -194,7 +194,7 @@ enum platform_op {
 	 * Closes all ports but the store's and the console's, takes back the features, grant
 	 * version 1, entries to zero, vectors to 0. Back-ends are told first and have stopped using
 	 * grants when it returns. -EBUSY: one did not, in time; grants that are in use stay as they
-	 * are, and the caller must not free those pages.
+	 * are, the version with them, and the caller must not free those pages.
 	 */
 	PLATFORM_OP_RESET = 1,
 	/*
