@@ -15,7 +15,7 @@
  *	CHANNEL_CLOSED			->channel_closed: stop what uses it, unbind it
  *	nothing any more		->lost: stop all queues; no call to the shim works now
  *
- * Callbacks run in the control loop, never inside a call of this header but host_close().
+ * Callbacks run in the control loop, never inside a call of this header.
  *
  * The shim is trusted with the guest and no further: a message that breaks the protocol, a
  * descriptor shorter than it says, or an answer that does not come in HOST_ANSWER_MS ends the
