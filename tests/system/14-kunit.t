@@ -25,7 +25,7 @@ while read -r line; do
 	*'# SKIP '*) skip "$suite: $(echo "$line" | cut -d' ' -f3)" "${line#*# SKIP }" ;;
 	'ok '*' '"$suite") pass "$suite ends" ;;
 	'ok '*) pass "$suite: $(echo "$line" | cut -d' ' -f3)" ;;
-	'not ok '*' '"$suite") fail "$suite ends" 'a case failed' ;;
+	'not ok '*' '"$suite") fail "$suite ends" "$(grep -A 3 ' FAILED at ' <<<"$report" | head -n 40)" ;;
 	'not ok '*) fail "$suite: $(echo "$line" | cut -d' ' -f4)" "$(why "$line")" ;;
 	esac
 done <<<"$report"
