@@ -357,7 +357,7 @@ void pvnet_backend_changed(struct pvkit_device *device, enum store_state state)
 		go_online(net);
 		read_carrier(net);
 		if (netif_carrier_ok(net->dev))
-			netdev_notify_peers(net->dev);
+			call_netdevice_notifiers(NETDEV_NOTIFY_PEERS, net->dev);
 		break;
 	case STORE_STATE_CLOSING:
 		backend_closes(net);

@@ -311,7 +311,7 @@ static int resume(struct pvkit_device *device)
 					   NETIF_KEY_CARRIER, pvnet_carrier_changed);
 }
 
-static struct pvkit_driver pvnet_driver = {
+struct pvkit_driver pvnet_driver = {
 	.class = STORE_CLASS_NET,
 	.driver.name = "pvkit_net",
 	.probe = probe,
@@ -336,3 +336,4 @@ module_exit(pvnet_exit);
 MODULE_DESCRIPTION("pvkit: paravirtual network front-end (netif)");
 MODULE_LICENSE("GPL");
 MODULE_VERSION(PVKIT_VERSION);
+MODULE_ALIAS("pvkit:" STORE_CLASS_NET);

@@ -206,6 +206,7 @@ static inline bool pvnet_retired(const struct pvnet *net)
 __printf(2, 3) void pvnet_retire(struct pvnet *net, const char *format, ...);
 
 /* main.c */
+extern struct pvkit_driver pvnet_driver;
 extern const struct ethtool_ops pvnet_ethtool_ops;
 /* With the rtnl lock: the net_device follows what the back-end can, and appears the first time. */
 int pvnet_show(struct pvnet *net);

@@ -39,8 +39,8 @@ static bool reap(struct pvnet_queue *queue, int budget)
 	u32 before;
 	bool any;
 
-	/* A look from outside the lock, at worst too early: events_enable() looks again. */
-	if (xen_front_room(ring) == PVNET_RING)
+	/* Only this context takes answers, so it may look without the lock. */
+	if (!xen_front_has_work(ring))
 		return false;
 	__netif_tx_lock(txq, smp_processor_id());
 	before = ring->rsp_cons;
