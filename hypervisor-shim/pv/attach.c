@@ -403,9 +403,10 @@ void attach_close(void)
 
 	stop();
 	pthread_mutex_lock(&pv.lock);
+	/* They are about to unpin, each for itself. */
 	for (unsigned int i = 0; i < CLIENTS_MAX; i++) {
 		if (attach_clients[i])
-			client_release(attach_clients[i]);
+			client_free(attach_clients[i]);
 	}
 	pthread_mutex_unlock(&pv.lock);
 	if (attach.path)

@@ -86,7 +86,7 @@ struct client *client_new(int fd, int pidfd, const char *device)
 	return client;
 }
 
-static void free_client(struct client *client)
+void client_free(struct client *client)
 {
 	for (unsigned int i = 0; i < CLIENTS_MAX; i++) {
 		if (attach_clients[i] == client)
@@ -136,7 +136,7 @@ void client_disconnect(struct client *client, const char *why)
 		grant_table_break_locks(&pv.grants, client->owner);
 		clients_recount();
 	} else if (client->pidfd < 0) {
-		free_client(client);
+		client_free(client);
 	}
 }
 
@@ -148,7 +148,7 @@ void client_release(struct client *client)
 		if (client->ledger.base)
 			grant_table_drop(&pv.grants, client->ledger.base);
 	}
-	free_client(client);
+	client_free(client);
 	clients_recount();
 	clients_changed();
 }
@@ -196,7 +196,7 @@ void client_resume(struct client *client, struct client *absent)
 		client->pidfd = absent->pidfd;
 		absent->pidfd = -1;
 	}
-	free_client(absent);
+	client_free(absent);
 }
 
 /* Without telling by its time how much of a guess was right. */

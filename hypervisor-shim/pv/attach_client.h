@@ -47,6 +47,8 @@ struct client *client_new(int fd, int pidfd, const char *device);
  * Wakes who waits for its answers.
  */
 void client_disconnect(struct client *client, const char *why);
+/* Its process may live: ports and pins stay as they are, and it has no part in them any more. */
+void client_free(struct client *client);
 /* Gone for good: ports and pins too. Frees it. */
 void client_release(struct client *client);
 const char *client_name(const struct client *client);

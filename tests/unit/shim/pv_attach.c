@@ -34,7 +34,11 @@ static void closed(struct event_channels *channels, uint16_t owner, uint32_t por
 	attach_channel_closed(owner, port);
 }
 
-static const struct event_channel_ops ops = {no_wire, no_wire, closed};
+static const struct event_channel_ops ops = {
+	.wire = no_wire,
+	.raise = no_wire,
+	.closed = closed,
+};
 
 static void on_lost(const char *device)
 {
@@ -372,6 +376,22 @@ static void a_reset_waits_for_all(void **state)
 	pv.generation = 0;
 }
 
+/* A back-end that lives on for a moment puts its pins back by itself. */
+static void the_end_leaves_pins_alone(void **state)
+{
+	struct peer peer;
+
+	give(REFERENCE);
+	peer_open(&peer, DEVICE, -1);
+	peer_greet(&peer, NULL);
+	peer_pin(&peer, REFERENCE);
+	attach_close();
+	assert_int_equal(peer.ledger[REFERENCE].readers, 1);
+	assert_true(use_of(REFERENCE) == 1);
+	peer_gone(&peer);
+	peer_close(&peer);
+}
+
 /* ---- hostile ---------------------------------------------------------------------------------- */
 
 static void hostile_greetings(void **state)
@@ -566,6 +586,7 @@ int main(void)
 		TEST(release_frees_what_a_dead_one_left),
 		TEST(a_daemons_pins_last_as_long_as_its_process),
 		TEST(a_reset_waits_for_all),
+		TEST(the_end_leaves_pins_alone),
 		TEST(hostile_greetings),
 		TEST(hostile_messages),
 		TEST(surplus_descriptors),
