@@ -32,23 +32,19 @@ static_assert(PVNET_RX_TARGET_MIN > PVNET_TX_SLOTS);
 
 void pvnet_retire(struct pvnet *net, const char *format, ...)
 {
-	struct va_format text;
 	va_list ap;
 
 	if (test_and_set_bit(PVNET_RETIRED, &net->flags))
 		return;
 	va_start(ap, format);
-	text.fmt = format;
-	text.va = &ap;
-	dev_err(&net->device->dev,
-		"%pV: the back-end broke the protocol; the device is off until it is bound again\n",
-		&text);
+	vscnprintf(net->reason, sizeof(net->reason), format, ap);
 	va_end(ap);
 	netif_carrier_off(net->dev);
 	if (!test_bit(PVNET_LEAVING, &net->flags))
 		schedule_work(&net->retire);
 }
 
+/* The store and the lock of the rest are not for where it was noticed. */
 static void retire_work(struct work_struct *work)
 {
 	struct pvnet *net = container_of(work, struct pvnet, retire);
@@ -56,7 +52,9 @@ static void retire_work(struct work_struct *work)
 	rtnl_lock();
 	pvnet_quiesce(net);
 	netif_carrier_off(net->dev);
-	pvkit_device_fail(net->device, -EPROTO, "the back-end broke the protocol");
+	pvkit_device_fail(net->device, -EPROTO,
+			  "%s: the back-end broke the protocol; off until bound again",
+			  net->reason);
 	rtnl_unlock();
 }
 

@@ -187,6 +187,7 @@ struct pvnet {
 
 	struct pvkit_watch carrier;
 	struct work_struct retire;
+	char reason[96]; /* why it is retired; of whoever set PVNET_RETIRED */
 
 	struct delayed_work multicast;
 	bool filtering; /* the back-end filters multicast frames */

@@ -12,7 +12,7 @@
 
 #define FAKE_PORTS	200
 #define FAKE_STORE_PORT 1
-#define FAKE_GRANTS	512
+#define FAKE_GRANTS	1024 /* a queue of the network has more than 512 */
 
 struct fake_platform {
 	struct pvkit_platform platform;
