@@ -37,7 +37,7 @@ static int64_t shut_down(uint32_t reason)
 	}
 }
 
-static int64_t sched_op(uint64_t operation, uint64_t address)
+int64_t hypercall_sched_op(uint64_t operation, uint64_t address)
 {
 	struct sched_shutdown_args args;
 	int result;
@@ -62,7 +62,7 @@ static int64_t sched_op(uint64_t operation, uint64_t address)
 	}
 }
 
-static int64_t vcpu_op(uint64_t operation, uint64_t vcpu, uint64_t address)
+int64_t hypercall_vcpu_op(uint64_t operation, uint64_t vcpu, uint64_t address)
 {
 	/* APIC ids and ACPI ids are the vCPUs' numbers (cpuid.h, acpi.c). */
 	struct vcpu_physical_id id = {.id = vcpu | vcpu << 32};
@@ -76,7 +76,7 @@ static int64_t vcpu_op(uint64_t operation, uint64_t vcpu, uint64_t address)
 
 /* ---- PLATFORM --------------------------------------------------------------------------------- */
 
-static int64_t log_text(uint64_t address, uint64_t size)
+int64_t hypercall_log(uint64_t address, uint64_t size)
 {
 	char text[PLATFORM_LOG_BYTES_MAX + 1];
 	int result;
@@ -105,7 +105,7 @@ static int64_t platform_op(const struct platform_call *call)
 	case PLATFORM_OP_RESET:
 		return platform_reset();
 	case PLATFORM_OP_LOG:
-		return log_text(call->argument[1], call->argument[2]);
+		return hypercall_log(call->argument[1], call->argument[2]);
 	default:
 		return -ENOSYS;
 	}
@@ -132,9 +132,9 @@ static int64_t dispatch(const struct platform_call *call)
 	case HYPERCALL_GRANT_TABLE_OP:
 		return hypercall_grant_table_op(argument[0], argument[1], argument[2]);
 	case HYPERCALL_VCPU_OP:
-		return vcpu_op(argument[0], argument[1], argument[2]);
+		return hypercall_vcpu_op(argument[0], argument[1], argument[2]);
 	case HYPERCALL_SCHED_OP:
-		return sched_op(argument[0], argument[1]);
+		return hypercall_sched_op(argument[0], argument[1]);
 	case HYPERCALL_EVENT_CHANNEL_OP:
 		return hypercall_event_channel_op(argument[0], argument[1]);
 	case HYPERCALL_PLATFORM:

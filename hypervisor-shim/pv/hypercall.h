@@ -21,8 +21,15 @@
 /* The port range of the entrance, for the bus. 0 or -errno. */
 int hypercall_open(void);
 
-/* Families, from any vCPU thread; the second argument is a guest-physical address. */
+/*
+ * Families, from any vCPU thread, for Xen's entrance too (xen_hypercall.h); what addresses are, says
+ * guest_copy.h.
+ */
 int64_t hypercall_event_channel_op(uint64_t operation, uint64_t address);
 int64_t hypercall_grant_table_op(uint64_t operation, uint64_t address, uint64_t count);
+int64_t hypercall_sched_op(uint64_t operation, uint64_t address);
+int64_t hypercall_vcpu_op(uint64_t operation, uint64_t vcpu, uint64_t address);
+/* @size bytes of text at @address to the log. */
+int64_t hypercall_log(uint64_t address, uint64_t size);
 
 #endif
