@@ -200,7 +200,7 @@ int event_channel_bind_ipi(struct event_channels *channels, struct event_channel
 	return 0;
 }
 
-/* Recorded for STATUS: which vCPU an interrupt goes to, its MSI-X message says. */
+/* Where interrupts are MSI-X it is recorded for STATUS: which vCPU they go to, their message says. */
 int event_channel_bind_vcpu(struct event_channels *channels,
 			    const struct event_channel_bind_vcpu *args)
 {
@@ -212,6 +212,7 @@ int event_channel_bind_vcpu(struct event_channels *channels,
 	    (port->state == EVENT_CHANNEL_VIRQ && is_per_vcpu(port->virq)))
 		return -EINVAL;
 	port->vcpu = args->vcpu;
+	channels->ops->wire(channels, args->port);
 	return 0;
 }
 
@@ -288,10 +289,14 @@ int event_channel_status(struct event_channels *channels, struct event_channel_s
 	return 0;
 }
 
-/* Nothing is ever held back here: masking is MSI-X's own, or the guest's. */
+/* Nothing is ever held back here: masking is MSI-X's own, or stands in the guest's memory. */
 int event_channel_unmask(struct event_channels *channels, uint32_t number)
 {
-	return find(channels, number) ? 0 : -EINVAL;
+	if (!find(channels, number))
+		return -EINVAL;
+	if (channels->ops->unmask)
+		channels->ops->unmask(channels, number);
+	return 0;
 }
 
 int event_channel_reset(struct event_channels *channels, const struct event_channel_reset *args)

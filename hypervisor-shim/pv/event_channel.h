@@ -37,6 +37,8 @@ struct event_channel_ops {
 	void (*raise)(struct event_channels *channels, uint32_t port);
 	/* The guest closed @port, which back-end @owner has bound. */
 	void (*closed)(struct event_channels *channels, uint16_t owner, uint32_t port);
+	/* The guest takes off the mask of @port. NULL: there are no masks here. */
+	void (*unmask)(struct event_channels *channels, uint32_t port);
 };
 
 /* The wiring's: what KVM was told last. */

@@ -54,7 +54,11 @@ static void closed(struct event_channels *channels, uint16_t owner, uint32_t por
 	seen.port = port;
 }
 
-static const struct event_channel_ops ops = {wire, raise_port, closed};
+static const struct event_channel_ops ops = {
+	.wire = wire,
+	.raise = raise_port,
+	.closed = closed,
+};
 
 static int setup(void **state)
 {
