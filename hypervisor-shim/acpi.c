@@ -132,7 +132,9 @@ static void build_fadt(struct area *area, uint64_t facs, uint64_t dsdt)
 	fadt->x_pm1a_control = port(POWER_PM1_CONTROL, 16, ACPI_ACCESS_WORD);
 	fadt->c2_latency = 0xfff; /* more than 100 µs: there is no C2, nor C3 */
 	fadt->c3_latency = 0xfff;
-	fadt->boot_flags = FADT_BOOT_NO_VGA | FADT_BOOT_NO_ASPM | FADT_BOOT_NO_CMOS;
+	fadt->boot_flags = FADT_BOOT_NO_ASPM | FADT_BOOT_NO_CMOS;
+	if (!area->machine->may_have_vga)
+		fadt->boot_flags |= FADT_BOOT_NO_VGA;
 	fadt->flags = FADT_WBINVD | FADT_C1 | FADT_NO_POWER_BUTTON | FADT_NO_SLEEP_BUTTON |
 		      FADT_NO_RTC_WAKE | FADT_RESET | FADT_HEADLESS;
 	fadt->reset = port(POWER_RESET, 8, ACPI_ACCESS_BYTE);
@@ -240,12 +242,20 @@ size_t acpi_build(const struct acpi_machine *machine, void *data, size_t size)
 	return area.used;
 }
 
+static bool may_have_vga;
+
+void acpi_hide_lack_of_vga(void)
+{
+	may_have_vga = true;
+}
+
 int acpi_load(void)
 {
 	const struct acpi_machine machine = {
 		.cpus = vm_cpus(),
 		.pci64_start = vm_pci64_start(),
 		.pci64_size = vm_pci64_size(),
+		.may_have_vga = may_have_vga,
 	};
 	size_t size = ACPI_END - ACPI_RSDP;
 	void *area = guest_memory_at(vm_memory(), ACPI_RSDP, size);

@@ -5,6 +5,7 @@
 #ifndef PVKIT_HYPERVISOR_SHIM_ACPI_H
 #define PVKIT_HYPERVISOR_SHIM_ACPI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,7 @@
 struct acpi_machine {
 	unsigned int cpus;
 	uint64_t pci64_start, pci64_size;
+	bool may_have_vga; /* FADT does not say that there is none */
 };
 
 /*
@@ -25,5 +27,10 @@ size_t acpi_build(const struct acpi_machine *machine, void *area, size_t size);
 
 /* Into the guest's memory. 0 or -errno after a line. */
 int acpi_load(void);
+/*
+ * From now on without the word that there is no VGA: a Linux that sees Xen takes a machine with
+ * neither VGA nor CMOS clock for one of Xen's PVH domains, which has no platform device.
+ */
+void acpi_hide_lack_of_vga(void);
 
 #endif

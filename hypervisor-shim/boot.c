@@ -201,6 +201,11 @@ void boot_close(void)
 	boot.format = NULL;
 }
 
+bool boot_is_pvh(void)
+{
+	return boot.format == &boot_elf;
+}
+
 int boot_load(struct vcpu_entry *entry)
 {
 	*entry = (struct vcpu_entry){.rsp = BOOT_STACK};

@@ -5,6 +5,8 @@
 #ifndef PVKIT_HYPERVISOR_SHIM_BOOT_H
 #define PVKIT_HYPERVISOR_SHIM_BOOT_H
 
+#include <stdbool.h>
+
 #include "hypervisor-shim/vcpu.h"
 
 /*
@@ -14,6 +16,8 @@
  */
 int boot_open(const char *kernel, const char *initrd, const char *append);
 void boot_close(void);
+/* After boot_open(): an ELF file, which is entered as PVH says. */
+bool boot_is_pvh(void);
 
 /*
  * Puts kernel, initrd, command line and the memory map into RAM that reads zero, and tells how to

@@ -15,15 +15,17 @@
 #include "hypervisor-shim/cpuid.h"
 #include "hypervisor-shim/vm.h"
 
-#define LEAF_FEATURES        1
-#define LEAF_CACHES          4
-#define LEAF_TOPOLOGY        0xb
-#define LEAF_TOPOLOGY_V2     0x1f
-#define LEAF_AMD_FEATURES    0x80000001
-#define LEAF_ADDRESS_SIZE    0x80000008
-#define LEAF_AMD_CACHES      0x8000001d
-#define LEAF_AMD_TOPOLOGY    0x8000001e
-#define LEAF_AMD_TOPOLOGY_V2 0x80000026
+#define LEAF_FEATURES         1
+#define LEAF_CACHES           4
+#define LEAF_TOPOLOGY         0xb
+#define LEAF_TOPOLOGY_V2      0x1f
+#define LEAF_HYPERVISOR_FIRST 0x40000000
+#define LEAF_HYPERVISOR_LAST  0x4fffffff
+#define LEAF_AMD_FEATURES     0x80000001
+#define LEAF_ADDRESS_SIZE     0x80000008
+#define LEAF_AMD_CACHES       0x8000001d
+#define LEAF_AMD_TOPOLOGY     0x8000001e
+#define LEAF_AMD_TOPOLOGY_V2  0x80000026
 
 #define FEATURE_ECX_TSC_DEADLINE (1u << 24)
 #define FEATURE_ECX_HYPERVISOR   (1u << 31)
@@ -46,6 +48,7 @@ static unsigned int id_bits(unsigned int cpus)
 }
 
 static unsigned int (*make_own)(unsigned int cpu, struct kvm_cpuid_entry2 *entries);
+static bool hide_kvm;
 
 static struct kvm_cpuid2 *supported(void)
 {
@@ -72,15 +75,22 @@ static struct kvm_cpuid_entry2 *find(struct kvm_cpuid2 *table, uint32_t leaf)
 	return NULL;
 }
 
-static void remove_leaf(struct kvm_cpuid2 *table, uint32_t leaf)
+static void remove_leaves(struct kvm_cpuid2 *table, uint32_t first, uint32_t last)
 {
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < table->nent; i++) {
-		if (table->entries[i].function != leaf)
+		uint32_t leaf = table->entries[i].function;
+
+		if (leaf < first || leaf > last)
 			table->entries[n++] = table->entries[i];
 	}
 	table->nent = n;
+}
+
+static void remove_leaf(struct kvm_cpuid2 *table, uint32_t leaf)
+{
+	remove_leaves(table, leaf, leaf);
 }
 
 static void add(struct kvm_cpuid2 *table, const struct kvm_cpuid_entry2 *entry)
@@ -174,6 +184,13 @@ static void shape(struct kvm_cpuid_entry2 *entry, unsigned int cpu, unsigned int
 void cpuid_add_leaves(unsigned int (*make)(unsigned int cpu, struct kvm_cpuid_entry2 *entries))
 {
 	make_own = make;
+	hide_kvm = false;
+}
+
+void cpuid_replace_leaves(unsigned int (*make)(unsigned int cpu, struct kvm_cpuid_entry2 *entries))
+{
+	make_own = make;
+	hide_kvm = true;
 }
 
 static void add_own(struct kvm_cpuid2 *table, unsigned int cpu)
@@ -227,6 +244,8 @@ struct kvm_cpuid2 *cpuid_make(unsigned int cpu, unsigned int cpus)
 	for (uint32_t i = 0; i < table->nent; i++)
 		shape(&table->entries[i], cpu, cpus, amd);
 	add_topology(table, cpu, cpus);
+	if (hide_kvm)
+		remove_leaves(table, LEAF_HYPERVISOR_FIRST, LEAF_HYPERVISOR_LAST);
 	add_own(table, cpu);
 	return table;
 }

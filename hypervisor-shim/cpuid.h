@@ -22,8 +22,10 @@ bool cpuid_host_virtualizes(void);
  * Leaves of the shim's own, beside KVM's: @make fills CPUID_LEAVES_MAX entries at most for vCPU @cpu,
  * and returns how many. Before vCPUs are made.
  */
-#define CPUID_LEAVES_MAX 4
+#define CPUID_LEAVES_MAX 8
 void cpuid_add_leaves(unsigned int (*make)(unsigned int cpu, struct kvm_cpuid_entry2 *entries));
+/* The same, but KVM's own leaves are not there: the guest shall see no other hypervisor. */
+void cpuid_replace_leaves(unsigned int (*make)(unsigned int cpu, struct kvm_cpuid_entry2 *entries));
 
 /* The table of vCPU number @cpu of @cpus; APIC ids equal vCPU numbers. malloc'ed; NULL: errno. */
 struct kvm_cpuid2 *cpuid_make(unsigned int cpu, unsigned int cpus);

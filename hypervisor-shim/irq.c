@@ -27,9 +27,9 @@
 #define CHIPS        3
 
 struct message {
-	bool used, set;
-	uint64_t address;
-	uint32_t data;
+	bool used, set, is_event;
+	uint64_t address; /* of an event: its vCPU */
+	uint32_t data; /* of an event: its port */
 };
 
 static struct {
@@ -70,23 +70,32 @@ static void make_fixed_routes(void)
 	}
 }
 
+static struct kvm_irq_routing_entry make_entry(unsigned int gsi, const struct message *message)
+{
+	struct kvm_irq_routing_entry entry = {.gsi = gsi};
+
+	if (message->is_event) {
+		entry.type = KVM_IRQ_ROUTING_XEN_EVTCHN;
+		entry.u.xen_evtchn.port = message->data;
+		entry.u.xen_evtchn.vcpu = (uint32_t)message->address;
+		entry.u.xen_evtchn.priority = KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL;
+	} else {
+		entry.type = KVM_IRQ_ROUTING_MSI;
+		entry.u.msi.address_lo = (uint32_t)message->address;
+		entry.u.msi.address_hi = (uint32_t)(message->address >> 32);
+		entry.u.msi.data = message->data;
+	}
+	return entry;
+}
+
 /* With the lock held. */
 static int hand_over(void)
 {
 	unsigned int n = irq.fixed;
 
 	for (unsigned int i = 0; i < MESSAGES_MAX; i++) {
-		const struct message *message = &irq.messages[i];
-
-		if (!message->set)
-			continue;
-		irq.table.entries[n++] = (struct kvm_irq_routing_entry){
-			.gsi = IRQ_IOAPIC_PINS + i,
-			.type = KVM_IRQ_ROUTING_MSI,
-			.u.msi = {.address_lo = (uint32_t)message->address,
-				  .address_hi = (uint32_t)(message->address >> 32),
-				  .data = message->data},
-		};
+		if (irq.messages[i].set)
+			irq.table.entries[n++] = make_entry(IRQ_IOAPIC_PINS + i, &irq.messages[i]);
 	}
 	irq.table.head.nr = n;
 	return ioctl(vm_fd(), KVM_SET_GSI_ROUTING, &irq.table.head) < 0 ? -errno : 0;
@@ -178,7 +187,7 @@ void vm_msi_route_free(int gsi)
 	pthread_mutex_unlock(&irq.lock);
 }
 
-int vm_msi_route_set(int gsi, uint64_t address, uint32_t data)
+static int set_route(int gsi, bool is_event, uint64_t address, uint32_t data)
 {
 	struct message *message, before;
 	int result = 0;
@@ -190,6 +199,7 @@ int vm_msi_route_set(int gsi, uint64_t address, uint32_t data)
 	} else if (!message->set || message->address != address || message->data != data) {
 		before = *message;
 		message->set = true;
+		message->is_event = is_event;
 		message->address = address;
 		message->data = data;
 		result = hand_over();
@@ -198,6 +208,16 @@ int vm_msi_route_set(int gsi, uint64_t address, uint32_t data)
 	}
 	pthread_mutex_unlock(&irq.lock);
 	return result;
+}
+
+int vm_msi_route_set(int gsi, uint64_t address, uint32_t data)
+{
+	return set_route(gsi, false, address, data);
+}
+
+int vm_evtchn_route_set(int gsi, uint32_t port, uint32_t vcpu)
+{
+	return set_route(gsi, true, vcpu, port);
 }
 
 int vm_irqfd(int gsi, int fd, bool on)

@@ -28,6 +28,7 @@
 static struct {
 	_Atomic(enum machine_event) event;
 	int fd;
+	void (*reset_part)(void), (*close_part)(void);
 } machine = {.fd = -1};
 
 /* A reset takes a while, and forgets what was asked for before: not that the user wants an end. */
@@ -150,6 +151,8 @@ int machine_restart(void)
 	int result;
 
 	vcpus_stop();
+	if (machine.reset_part)
+		machine.reset_part();
 	pci_reset_all();
 	power_reset();
 	serial_reset();
@@ -167,9 +170,18 @@ void machine_stop(void)
 	vcpus_stop();
 }
 
+void machine_add_part(void (*reset)(void), void (*close)(void))
+{
+	machine.reset_part = reset;
+	machine.close_part = close;
+}
+
 void machine_close(void)
 {
 	vcpus_stop();
+	if (machine.close_part)
+		machine.close_part();
+	machine_add_part(NULL, NULL);
 	pci_close_all();
 	vcpus_close();
 	vm_close();

@@ -31,6 +31,11 @@ int machine_restart(void);
 void machine_stop(void);
 /* Closes the PCI devices too. */
 void machine_close(void);
+/*
+ * A part that is no device on the bus: @reset is called while no vCPU runs, before devices are reset,
+ * and @close before they are closed. One such part; after machine_open().
+ */
+void machine_add_part(void (*reset)(void), void (*close)(void));
 
 /*
  * From any thread. The first event wins, but a reset gives way to the user's end (QUIT, SIGNAL), also

@@ -26,7 +26,7 @@
 #include "hypervisor-shim/irq.h"
 #include "hypervisor-shim/vm.h"
 
-#define SLOTS_MAX        64
+#define SLOTS_MAX        320 /* a Xen guest places each frame of its grant table by itself */
 #define KVM_IDENTITY_MAP VM_KVM_START
 #define KVM_TSS          (VM_KVM_START + 0x1000) /* three pages */
 #define PCI64_SIZE_MAX   (64ULL << 30)

@@ -69,6 +69,8 @@ int vm_ioeventfd(uint64_t address, unsigned int size, int fd, bool on);
 int vm_msi_route_new(void); /* GSI ≥ 24, or -ENOSPC */
 void vm_msi_route_free(int gsi);
 int vm_msi_route_set(int gsi, uint64_t address, uint32_t data); /* takes effect before it returns */
+/* The same route as an event channel of a Xen guest: @port becomes pending on @vcpu. */
+int vm_evtchn_route_set(int gsi, uint32_t port, uint32_t vcpu);
 int vm_irqfd(int gsi, int fd, bool on);
 /* Sends one MSI now, from this thread. */
 int vm_msi_send(uint64_t address, uint32_t data);
