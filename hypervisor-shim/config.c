@@ -14,7 +14,12 @@
 #define DEFAULT_COMMAND "console=ttyS0"
 #define QUEUES_MAX      64
 
-static const char *const mode_names[] = {[MODE_HVM] = "hvm", [MODE_PV] = "pv", NULL};
+static const char *const mode_names[] = {
+	[MODE_HVM] = "hvm",
+	[MODE_PV] = "pv",
+	[MODE_XEN] = "xen",
+	NULL,
+};
 static const char *const reboot_names[] = {
 	[REBOOT_RESTART] = "restart",
 	[REBOOT_EXIT] = "exit",
@@ -125,7 +130,8 @@ static const struct option_spec shim_options[] = {
 	{.name = "mode", .kind = OPTION_CHOICE, .offset = FIELD(mode), .choices = mode_names,
 	 .help = "Which devices the guest gets where --disk and --net do not say it by bus=. hvm (the "
 		 "default): virtio devices, which stock kernels know. pv: paravirtual ones, for guests "
-		 "that load the pvkit modules."},
+		 "that load the pvkit modules. xen: the same by Xen's own interface, for stock kernels "
+		 "with its drivers (xen-blkfront, xen-netfront), on a host kernel with CONFIG_KVM_XEN."},
 
 	{.name = "kernel", .kind = OPTION_HEADING, .help = "What it boots"},
 	{.name = "kernel", .kind = OPTION_STRING, .offset = FIELD(kernel), .argument = "FILE",
@@ -212,7 +218,7 @@ static unsigned int choose_bus(unsigned int bus, unsigned int mode)
 {
 	if (bus != BUS_DEFAULT)
 		return bus;
-	return mode == MODE_PV ? BUS_PV : BUS_VIRTIO;
+	return mode == MODE_HVM ? BUS_VIRTIO : BUS_PV;
 }
 
 /* What belongs to virtio only. */
@@ -273,7 +279,7 @@ static void check(struct shim_config *config)
 		refuse("--memory", "the size must be a multiple of 1M");
 	if (config->disks_count + config->nets_count > CONFIG_DEVICES_MAX)
 		refuse("--disk and --net", "together they are more than 24 devices");
-	config->pv = config->mode == MODE_PV || config->attach || config->store_socket;
+	config->pv = config->mode != MODE_HVM || config->attach || config->store_socket;
 	for (unsigned int i = 0; i < config->disks_count; i++) {
 		check_disk(&config->disks[i], i + 1, config);
 		config->pv |= config->disks[i].bus == BUS_PV;

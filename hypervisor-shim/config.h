@@ -19,6 +19,7 @@ enum config_bus {
 enum config_mode {
 	MODE_HVM,
 	MODE_PV,
+	MODE_XEN,
 };
 
 enum config_reboot {

@@ -25,6 +25,7 @@
 #include "hypervisor-shim/machine.h"
 #include "hypervisor-shim/pv/platform.h"
 #include "hypervisor-shim/pv/start.h"
+#include "hypervisor-shim/pv/xen.h"
 #include "hypervisor-shim/vm.h"
 
 static int signals = -1;
@@ -58,6 +59,7 @@ static void warn_of_software_kvm(void)
 static int start_pv(const struct shim_config *config)
 {
 	const struct pv_options options = {
+		.xen = config->mode == MODE_XEN,
 		.attach = config->attach,
 		.store_socket = config->store_socket,
 	};
@@ -73,7 +75,9 @@ static int prepare(const struct shim_config *config)
 		result = devices_check(config);
 	if (!result)
 		result = console_open(config->console);
-	if (config->pv)
+	if (!result && config->mode == MODE_XEN)
+		xen_announce();
+	else if (config->pv)
 		platform_announce();
 	if (!result)
 		result = machine_open(config->memory, (unsigned int)config->cpus);

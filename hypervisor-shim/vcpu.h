@@ -5,6 +5,7 @@
 #ifndef PVKIT_HYPERVISOR_SHIM_VCPU_H
 #define PVKIT_HYPERVISOR_SHIM_VCPU_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* How the first vCPU enters the guest; the others wait for it to start them by INIT and SIPI. */
@@ -30,5 +31,14 @@ int vcpus_reset(const struct vcpu_entry *entry);
 int vcpus_start(void);
 /* Returns when no vCPU runs any more: every thread has ended. */
 void vcpus_stop(void);
+
+/*
+ * For what KVM changes in a vCPU only while it is not in the guest: @call with the descriptor of vCPU
+ * @number, on its own thread, or on this one if it has none. From any thread, without locks for which
+ * a vCPU may wait. The answer is that of @call.
+ */
+int vcpu_call(unsigned int number, int (*call)(int fd, const void *argument), const void *argument);
+/* From the thread of a vCPU: what its page tables say now. False: @address is not mapped. */
+bool vcpu_translate(uint64_t address, uint64_t *physical);
 
 #endif

@@ -8,6 +8,7 @@
 #include "hypervisor-shim/pv/pv.h"
 #include "hypervisor-shim/pv/store.h"
 #include "hypervisor-shim/pv/toolstack.h"
+#include "hypervisor-shim/pv/xen.h"
 
 /* A port of a back-end takes two descriptors, and the usual soft limit is for programs that select(). */
 static void raise_descriptor_limit(void)
@@ -20,10 +21,11 @@ static void raise_descriptor_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int connect_store(void)
+static int connect_store(bool xen)
 {
 	struct store_ring_page *page = (void *)((uint8_t *)pv.shared.base + PV_STORE_OFFSET);
-	int kicked, kick, result = platform_store_port(&kicked, &kick);
+	int kicked, kick;
+	int result = xen ? xen_store_port(&kicked, &kick) : platform_store_port(&kicked, &kick);
 
 	return result < 0 ? result : pv_store_connect_guest(page, kicked, kick);
 }
@@ -36,9 +38,12 @@ int pv_start(const struct pv_options *options)
 	if (!result)
 		result = attach_open(toolstack_lost);
 	if (!result)
-		result = platform_open(toolstack_restarted);
+		result = options->xen ? xen_open(toolstack_restarted)
+				      : platform_open(toolstack_restarted);
 	if (!result)
-		result = connect_store();
+		result = connect_store(options->xen);
+	if (!result && options->xen)
+		result = toolstack_add_guest_directories();
 	if (!result && options->store_socket)
 		result = pv_store_listen(options->store_socket);
 	if (!result && options->attach)

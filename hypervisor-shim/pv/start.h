@@ -5,7 +5,10 @@
 #ifndef PVKIT_HYPERVISOR_SHIM_PV_START_H
 #define PVKIT_HYPERVISOR_SHIM_PV_START_H
 
+#include <stdbool.h>
+
 struct pv_options {
+	bool xen; /* Xen's entrance in place of pvkit's own */
 	const char *attach; /* NULL, or where back-ends that others start may attach */
 	const char *store_socket; /* NULL, or where tools may connect to the store */
 };

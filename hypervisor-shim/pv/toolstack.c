@@ -167,6 +167,25 @@ static int put_device(const struct toolstack_device *device, bool whole)
 	return result;
 }
 
+int toolstack_add_guest_directories(void)
+{
+	static const char *const names[] = {"control", "data", "error"};
+	struct toolstack_client client;
+	char path[64];
+	int result;
+
+	toolstack_client_begin(&client);
+	for (unsigned int i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		snprintf(path, sizeof(path), "/local/domain/%u/%s", PV_GUEST, names[i]);
+		toolstack_client_directory(&client, path, PV_GUEST, PV_BACKEND);
+	}
+	result = toolstack_client_end(&client);
+	if (result < 0)
+		log_error("cannot write the guest's directories into the store: %s",
+			  strerror(-result));
+	return result;
+}
+
 int toolstack_add(const struct toolstack_device *device)
 {
 	int result;

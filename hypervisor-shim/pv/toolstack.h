@@ -27,6 +27,11 @@ struct toolstack_device {
 	uint64_t mtu; /* 0: not told */
 };
 
+/*
+ * Where an in-tree Xen guest tells what it can do, and reports errors of its front-ends. 0 or -errno
+ * after a line.
+ */
+int toolstack_add_guest_directories(void);
 /* Both directories of the device. 0 or -errno after a line. */
 int toolstack_add(const struct toolstack_device *device);
 /* What its back-end says of itself: enum store_state. */
