@@ -26,6 +26,7 @@ static struct {
 	unsigned int (*leaves)(unsigned int cpu, struct kvm_cpuid_entry2 *entries);
 } fake_pv;
 
+#ifndef PV_FAKE_OWN_SLOTS
 int vm_add_slot(uint64_t address, uint64_t size, void *host)
 {
 	if (fake_pv.slot)
@@ -41,6 +42,7 @@ int vm_remove_slot(uint64_t address)
 	fake_pv.slot = 0;
 	return 0;
 }
+#endif
 
 void cpuid_add_leaves(unsigned int (*make)(unsigned int cpu, struct kvm_cpuid_entry2 *entries))
 {
