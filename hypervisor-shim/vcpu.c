@@ -9,11 +9,7 @@
  * Stopping is a flag, immediate_exit and a signal: the flag for a thread that is in the shim, the
  * signal for one that is in the guest, immediate_exit for one in between. A stopped machine has
  * no vCPU threads; a reset starts new ones.
- *
- * KVM holds a lock of the vCPU's as long as its thread is in the guest, and takes the same lock for
- * each ioctl on it. So who wants something of another vCPU leaves it a job and calls it out in the
- * same way as to stop. While it waits for that it does the jobs that others left for itself, or two
- * that want something of each other would wait for ever.
+ * vcpu_call.h calls a vCPU out of the guest in the same way.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -33,10 +29,9 @@
 #include "hypervisor-shim/machine.h"
 #include "hypervisor-shim/pv/xen_hypercall.h"
 #include "hypervisor-shim/vcpu.h"
+#include "hypervisor-shim/vcpu_call.h"
 #include "hypervisor-shim/vcpu_state.h"
 #include "hypervisor-shim/vm.h"
-
-#define SIGNAL_STOP SIGUSR1
 
 #define MSR_MISC_ENABLE          0x1a0
 #define MISC_ENABLE_FAST_STRINGS 1
@@ -53,13 +48,6 @@
 #define EFER_LMA   (1u << 10)
 #define RFLAGS_ONE (1u << 1)
 
-struct job {
-	int (*call)(int fd, const void *argument);
-	const void *argument;
-	int result;
-	bool done;
-};
-
 struct vcpu {
 	unsigned int number;
 	int fd;
@@ -67,10 +55,6 @@ struct vcpu {
 	struct vcpu_state *power_on;
 	pthread_t thread;
 	bool started;
-	/* Under jobs.lock; ->job is looked at without it, too. */
-	bool inside; /* the thread, ->self, is in its loop */
-	pthread_t self;
-	_Atomic(struct job *) job; /* on the stack of who waits for it */
 };
 
 static struct {
@@ -78,11 +62,6 @@ static struct {
 	size_t run_size;
 	atomic_bool stop;
 } vcpus = {.vcpu = {[0 ... VM_CPUS_MAX - 1] = {.fd = -1}}};
-
-static struct {
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-} jobs = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER};
 
 /* The vCPU of this thread; also for the signal handler. */
 static __thread struct vcpu *current;
@@ -98,7 +77,7 @@ static void install_handler(void)
 	/* No SA_RESTART: KVM_RUN has to come back. */
 	struct sigaction action = {.sa_handler = handle_stop};
 
-	sigaction(SIGNAL_STOP, &action, NULL);
+	sigaction(VCPU_SIGNAL, &action, NULL);
 }
 
 static int set_cpuid(const struct vcpu *vcpu)
@@ -285,74 +264,9 @@ static void handle_memory(struct kvm_run *run)
 		bus_memory_read(run->mmio.phys_addr, run->mmio.data, run->mmio.len);
 }
 
-/* ---- jobs ------------------------------------------------------------------------------------- */
-
-/* With the lock held, which is released meanwhile. */
-static void do_job(struct vcpu *vcpu)
+int vcpu_descriptor(unsigned int number)
 {
-	struct job *job = atomic_load(&vcpu->job);
-
-	if (!job)
-		return;
-	atomic_store(&vcpu->job, NULL);
-	pthread_mutex_unlock(&jobs.lock);
-	job->result = job->call(vcpu->fd, job->argument);
-	pthread_mutex_lock(&jobs.lock);
-	job->done = true;
-	pthread_cond_broadcast(&jobs.changed);
-}
-
-static void look_for_job(struct vcpu *vcpu)
-{
-	if (!atomic_load_explicit(&vcpu->job, memory_order_relaxed))
-		return;
-	pthread_mutex_lock(&jobs.lock);
-	do_job(vcpu);
-	pthread_mutex_unlock(&jobs.lock);
-}
-
-static void set_inside(struct vcpu *vcpu, bool inside)
-{
-	pthread_mutex_lock(&jobs.lock);
-	vcpu->self = pthread_self();
-	vcpu->inside = inside;
-	if (!inside)
-		do_job(vcpu);
-	pthread_cond_broadcast(&jobs.changed);
-	pthread_mutex_unlock(&jobs.lock);
-}
-
-static void wait_for_change(void)
-{
-	if (current && atomic_load(&current->job))
-		do_job(current);
-	else
-		pthread_cond_wait(&jobs.changed, &jobs.lock);
-}
-
-int vcpu_call(unsigned int number, int (*call)(int fd, const void *argument), const void *argument)
-{
-	struct vcpu *vcpu = &vcpus.vcpu[number];
-	struct job job = {.call = call, .argument = argument};
-
-	if (vcpu == current)
-		return call(vcpu->fd, argument);
-	pthread_mutex_lock(&jobs.lock);
-	while (vcpu->inside && atomic_load(&vcpu->job))
-		wait_for_change();
-	if (vcpu->inside) {
-		atomic_store(&vcpu->job, &job);
-		/* The one that waits itself sees the broadcast, the one in the guest the signal. */
-		pthread_cond_broadcast(&jobs.changed);
-		pthread_kill(vcpu->self, SIGNAL_STOP);
-		while (!job.done)
-			wait_for_change();
-	} else {
-		/* The lock keeps it outside. */
-		job.result = call(vcpu->fd, argument);
-	}
-	pthread_mutex_unlock(&jobs.lock);
-	return job.result;
+	return vcpus.vcpu[number].fd;
 }
 
 bool vcpu_translate(uint64_t address, uint64_t *physical)
@@ -364,8 +278,6 @@ bool vcpu_translate(uint64_t address, uint64_t *physical)
 	*physical = translation.physical_address;
 	return true;
 }
-
-/* ---- the loop --------------------------------------------------------------------------------- */
 
 static void say_internal_error(const struct vcpu *vcpu, uint64_t rip)
 {
@@ -450,7 +362,7 @@ static void handle_exit(struct vcpu *vcpu)
 static void run_guest(struct vcpu *vcpu)
 {
 	while (!atomic_load(&vcpus.stop) && machine_requested() == MACHINE_RUNNING) {
-		look_for_job(vcpu);
+		vcpu_call_look();
 		if (ioctl(vcpu->fd, KVM_RUN, 0L) < 0) {
 			if (errno == EINTR || errno == EAGAIN) {
 				/* Whoever wants something left it before it sent the signal. */
@@ -486,11 +398,11 @@ static void *vcpu_main(void *argument)
 	pthread_setname_np(pthread_self(), name);
 	current = vcpu;
 	sigemptyset(&set);
-	sigaddset(&set, SIGNAL_STOP);
+	sigaddset(&set, VCPU_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	set_inside(vcpu, true);
+	vcpu_call_enter(vcpu->number);
 	run_guest(vcpu);
-	set_inside(vcpu, false);
+	vcpu_call_leave();
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	complete_access(vcpu);
 	return NULL;
@@ -525,7 +437,7 @@ void vcpus_stop(void)
 	atomic_store(&vcpus.stop, true);
 	for (unsigned int i = 0; i < VM_CPUS_MAX; i++) {
 		if (vcpus.vcpu[i].started)
-			pthread_kill(vcpus.vcpu[i].thread, SIGNAL_STOP);
+			pthread_kill(vcpus.vcpu[i].thread, VCPU_SIGNAL);
 	}
 	for (unsigned int i = 0; i < VM_CPUS_MAX; i++) {
 		if (vcpus.vcpu[i].started)

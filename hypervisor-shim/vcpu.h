@@ -32,12 +32,8 @@ int vcpus_start(void);
 /* Returns when no vCPU runs any more: every thread has ended. */
 void vcpus_stop(void);
 
-/*
- * For what KVM changes in a vCPU only while it is not in the guest: @call with the descriptor of vCPU
- * @number, on its own thread, or on this one if it has none. From any thread, without locks for which
- * a vCPU may wait. The answer is that of @call.
- */
-int vcpu_call(unsigned int number, int (*call)(int fd, const void *argument), const void *argument);
+/* Its descriptor. KVM keeps who uses it waiting while the vCPU is in the guest: see vcpu_call.h. */
+int vcpu_descriptor(unsigned int number);
 /* From the thread of a vCPU: what its page tables say now. False: @address is not mapped. */
 bool vcpu_translate(uint64_t address, uint64_t *physical);
 

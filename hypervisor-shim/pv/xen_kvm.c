@@ -9,7 +9,7 @@
 #include "abi/event_channel.h"
 #include "abi/hypercall.h"
 #include "common/log.h"
-#include "hypervisor-shim/vcpu.h"
+#include "hypervisor-shim/vcpu_call.h"
 #include "hypervisor-shim/vm.h"
 
 #define NEEDED                                                                 \

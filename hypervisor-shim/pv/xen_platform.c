@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "abi/hypercall.h"
-#include "common/log.h"
 #include "hypervisor-shim/bus.h"
 #include "hypervisor-shim/pci.h"
 #include "hypervisor-shim/pv/grant_table.h"
@@ -37,18 +36,8 @@ static void read_port(uint16_t port, void *data, unsigned int size)
 		*(uint8_t *)data = UNPLUG_VERSION;
 }
 
-static void write_port(uint16_t port, const void *data, unsigned int size)
-{
-	uint16_t what;
-
-	if (port != XEN_UNPLUG_PORT || size != sizeof(what))
-		return;
-	memcpy(&what, data, sizeof(what));
-	log_info("the guest unplugs emulated devices 0x%x: there are none", what);
-}
-
 static const struct port_range unplug = {
-	"Xen's unplug port", XEN_UNPLUG_PORT, PORTS, read_port, write_port,
+	"Xen's unplug port", XEN_UNPLUG_PORT, PORTS, read_port, NULL,
 };
 
 /* Where no frame is placed. */

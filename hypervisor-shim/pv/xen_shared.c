@@ -21,6 +21,8 @@ static struct {
 	uint64_t callback;
 } shared;
 
+static struct log_limit refusals;
+
 static uint64_t info_address(uint64_t frame, unsigned int vcpu)
 {
 	return (frame << XEN_FRAME_SHIFT) + vcpu * sizeof(struct vcpu_info_area);
@@ -57,8 +59,9 @@ int xen_shared_place(uint64_t frame)
 		if (!own[i])
 			result = xen_kvm_set_vcpu(i, XEN_KVM_VCPU_INFO, info_address(frame, i));
 	}
-	log_info("the guest places its shared_info at frame 0x%llx: %s", (unsigned long long)frame,
-		 result ? strerror(-result) : "done");
+	if (result < 0)
+		log_peer(&refusals, "the guest cannot place its shared_info at frame 0x%llx: %s",
+			 (unsigned long long)frame, strerror(-result));
 	return result;
 }
 
