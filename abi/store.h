@@ -185,6 +185,12 @@ enum store_state {
 #define STORE_KEY_BACKEND       "backend"
 #define STORE_KEY_BACKEND_ID    "backend-id"
 #define STORE_KEY_ONLINE        "online" /* back: 0: go away for good once closed */
+/*
+ * Back, by who makes the device: 1: a front-end that is Closing is answered by Closing, and by Closed
+ * when it is Closed itself. Linux's own front-ends look for that Closing while the machine shuts down,
+ * each for 5 seconds. Without, the answer is Closed at once, which lets go of all rings and grants.
+ */
+#define STORE_KEY_CLOSE_STEPS   "close-in-steps"
 #define STORE_KEY_PROTOCOL      "protocol" /* front: layout of the ring's structs */
 #define STORE_PROTOCOL_X86_64   "x86_64-abi" /* the only one here; also what an absent key means */
 #define STORE_PROTOCOL_X86_32   "x86_32-abi"

@@ -161,6 +161,14 @@ static void read_own_state(struct xen *xen)
 		xen->published = false;
 }
 
+static bool closes_in_steps(struct xen *xen)
+{
+	char text[XEN_VALUE_BYTES];
+
+	return xen_device_read(xen->device, STORE_KEY_CLOSE_STEPS, text, sizeof(text)) == 1 &&
+	       *text == '1';
+}
+
 static bool read_online(struct xen *xen)
 {
 	char text[XEN_VALUE_BYTES];
@@ -211,7 +219,10 @@ static void follow_front(struct xen *xen, int front)
 	case STORE_STATE_UNKNOWN:
 		disconnect(xen);
 		xen->published = false;
-		set_state(xen, STORE_STATE_CLOSED, false);
+		set_state(xen,
+			  front == STORE_STATE_CLOSING && closes_in_steps(xen) ? STORE_STATE_CLOSING
+									       : STORE_STATE_CLOSED,
+			  false);
 		break;
 	default: /* nothing that concerns us */
 		break;

@@ -9,6 +9,7 @@
 #include "hypervisor-shim/pv/store.h"
 #include "hypervisor-shim/pv/toolstack.h"
 #include "hypervisor-shim/pv/xen.h"
+#include "hypervisor-shim/vm.h"
 
 /* A port of a back-end takes two descriptors, and the usual soft limit is for programs that select(). */
 static void raise_descriptor_limit(void)
@@ -43,7 +44,7 @@ int pv_start(const struct pv_options *options)
 	if (!result)
 		result = connect_store(options->xen);
 	if (!result && options->xen)
-		result = toolstack_add_guest_directories();
+		result = toolstack_serve_linux(vm_cpus());
 	if (!result && options->store_socket)
 		result = pv_store_listen(options->store_socket);
 	if (!result && options->attach)

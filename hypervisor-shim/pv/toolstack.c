@@ -25,6 +25,7 @@
 static struct {
 	struct toolstack_device device[TOOLSTACK_DEVICES_MAX];
 	unsigned int count;
+	bool close_in_steps;
 } toolstack;
 
 unsigned int toolstack_disk_id(unsigned int number)
@@ -124,6 +125,8 @@ static void put_back(struct toolstack_client *client, const struct toolstack_dev
 	put(&back, STORE_KEY_FRONTEND, front);
 	put_number(&back, STORE_KEY_FRONTEND_ID, PV_GUEST);
 	put_number(&back, STORE_KEY_ONLINE, 1);
+	if (toolstack.close_in_steps)
+		put_number(&back, STORE_KEY_CLOSE_STEPS, 1);
 	if (is_disk(device)) {
 		put(&back, BLKIF_KEY_MODE, device->read_only ? "r" : "w");
 		if (device->params)
@@ -167,17 +170,25 @@ static int put_device(const struct toolstack_device *device, bool whole)
 	return result;
 }
 
-int toolstack_add_guest_directories(void)
+int toolstack_serve_linux(unsigned int vcpus)
 {
 	static const char *const names[] = {"control", "data", "error"};
 	struct toolstack_client client;
 	char path[64];
 	int result;
 
+	toolstack.close_in_steps = true;
+
 	toolstack_client_begin(&client);
 	for (unsigned int i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		snprintf(path, sizeof(path), "/local/domain/%u/%s", PV_GUEST, names[i]);
 		toolstack_client_directory(&client, path, PV_GUEST, PV_BACKEND);
+	}
+	snprintf(path, sizeof(path), "/local/domain/%u/cpu", PV_GUEST);
+	toolstack_client_directory(&client, path, PV_BACKEND, PV_GUEST);
+	for (unsigned int i = 0; i < vcpus; i++) {
+		snprintf(path, sizeof(path), "/local/domain/%u/cpu/%u/availability", PV_GUEST, i);
+		toolstack_client_write(&client, path, "online");
 	}
 	result = toolstack_client_end(&client);
 	if (result < 0)
@@ -236,4 +247,5 @@ void toolstack_restarted(void)
 void toolstack_close(void)
 {
 	toolstack.count = 0;
+	toolstack.close_in_steps = false;
 }

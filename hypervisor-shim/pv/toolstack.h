@@ -28,10 +28,10 @@ struct toolstack_device {
 };
 
 /*
- * Where an in-tree Xen guest tells what it can do, and reports errors of its front-ends. 0 or -errno
- * after a line.
+ * For an in-tree Xen guest of @vcpus: which are there, where it tells what it can do, and reports errors
+ * of its front-ends; devices that are added then close in steps. 0 or -errno after a line.
  */
-int toolstack_add_guest_directories(void);
+int toolstack_serve_linux(unsigned int vcpus);
 /* Both directories of the device. 0 or -errno after a line. */
 int toolstack_add(const struct toolstack_device *device);
 /* What its back-end says of itself: enum store_state. */
