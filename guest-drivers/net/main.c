@@ -260,6 +260,11 @@ static void remove(struct pvkit_device *device)
 
 	set_bit(PVNET_LEAVING, &net->flags);
 	pvkit_watch_close(&net->carrier);
+	/*
+	 * While the interface is registered: a carrier that goes later is an event that nobody waits
+	 * for, and the interface and this module would be gone when it is handled.
+	 */
+	netif_carrier_off(net->dev);
 	if (test_bit(PVNET_REGISTERED, &net->flags))
 		unregister_netdev(net->dev); /* takes the program away too */
 	cancel_work_sync(&net->retire);
