@@ -128,6 +128,7 @@ static void check_options(const void *context)
 {
 	const struct config *config = context;
 
+	daemon_check_device(&blkd_program, &config->daemon, "vbd");
 	if (config->engine == STORE_NULL) {
 		if (config->blk_file)
 			daemon_usage_error(&blkd_program,

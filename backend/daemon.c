@@ -54,6 +54,25 @@ static void check_connection(const struct program_spec *program, const struct da
 		daemon_usage_error(program, "--device is for --attach and --attach-fd");
 }
 
+void daemon_check_device(const struct program_spec *program, const struct daemon_config *config,
+			 const char *class)
+{
+	size_t length = strlen(class);
+	const char *id = config->device;
+	char text[96];
+
+	if (!id)
+		return;
+	if (strncmp(id, class, length) == 0 && id[length] == '/') {
+		id += length + 1;
+		if (*id && strlen(id) <= 9 && strspn(id, "0123456789") == strlen(id))
+			return;
+	}
+	snprintf(text, sizeof(text), "--device: '%.32s' is no device of this program: %s/NUMBER is",
+		 config->device, class);
+	daemon_usage_error(program, text);
+}
+
 void daemon_begin(const struct program_spec *program, int argc, char **argv, void *config,
 		  const char *capabilities, void (*check)(const void *config))
 {

@@ -75,6 +75,10 @@ int daemon_parse_poll(void *config, const char *value, char *reason, size_t reas
 void daemon_usage_error(const struct program_spec *program, const char *text)
 	__attribute__((noreturn));
 
+/* Refuses a --device that is none of @class, as the store names classes: vbd, vif. */
+void daemon_check_device(const struct program_spec *program, const struct daemon_config *config,
+			 const char *class);
+
 /*
  * From the command line to the control loop, before any thread is made, so that all of them leave
  * signals to that loop. @config begins with a struct daemon_config. Prints @capabilities and exits

@@ -133,6 +133,7 @@ static void check_options(const void *context)
 {
 	const struct config *config = context;
 
+	daemon_check_device(&netd_program, &config->daemon, "vif");
 	if (!config->has_link)
 		daemon_usage_error(&netd_program, "--link is needed");
 	if (config->pairs > 1 && config->link.kind != LINK_TAP && config->link.kind != LINK_NULL)

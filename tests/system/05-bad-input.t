@@ -25,6 +25,9 @@ ok 'blkd: a folder for an image' refuses 'stats' "$blkd" --socket-path="$socket"
 ok 'blkd: an image that is no multiple of the block size' refuses 'odd.img.*(512|block|multiple)' "$blkd" --socket-path="$socket" --blk-file="$scratch/odd.img"
 ok 'blkd: a folder for the socket that is not there' refuses 'nowhere' "$blkd" --socket-path="$scratch/nowhere/s" --blk-file="$scratch/good.img"
 ok 'blkd: a descriptor that is no socket' refuses '(--fd|descriptor)' "$blkd" --fd=0 --blk-file="$scratch/good.img"
+for device in vbd vbd/ vbd/xx vbd/-1 vbd/99999999999 vif/0; do
+	ok "blkd: --device=$device" refuses "--device.*$device.*vbd/NUMBER" "$blkd" --attach="$socket" --device="$device" --blk-file="$scratch/good.img"
+done
 if [ "$(id -u)" -ne 0 ] || setpriv --reuid 65534 --clear-groups true 2>/dev/null; then
 	chmod 755 "$scratch"
 	chmod 600 "$scratch/good.img"
@@ -40,6 +43,8 @@ ok 'netd: a link that is none' refuses 'carrier-pigeon.*none of' "$netd" --socke
 ok 'netd: a tap without a name' refuses 'tap' "$netd" --socket-path="$socket" --link=tap:
 ok 'netd: a name too long for a tap' refuses 'a-name-that-is-too-long' "$netd" --socket-path="$socket" --link=tap:a-name-that-is-too-long
 ok 'netd: a socket link to nowhere' refuses 'nowhere' "$netd" --socket-path="$socket" --link="socket:$scratch/nowhere/x"
+ok "netd: another program's device" refuses '--device.*vbd/51712.*vif/NUMBER' "$netd" --attach="$socket" --device=vbd/51712 --link=null
+ok 'top: an output that takes nothing' refuses 'output' sh -c "$BUILD/pvkit-top --json --once >/dev/full"
 
 # What another process holds.
 spawn first "$blkd" --socket-path="$scratch/first.sock" --blk-file="$scratch/good.img"
