@@ -178,5 +178,7 @@ int main(int argc, char **argv)
 		page_free_all(page);
 	}
 	top_run(&config);
-	return ferror(stdout) ? 1 : 0;
+	if (fflush(stdout) || ferror(stdout))
+		die("standard output cannot be written; the figures are not complete");
+	return 0;
 }
