@@ -336,9 +336,9 @@ struct vhost_user *vhost_user_open(struct backend_device *device,
 		return vu;
 fail:
 	if (options->socket_path)
-		log_error("cannot listen at %s: %s; give another --socket-path, or end the program "
-			  "that serves this one",
-			  options->socket_path, strerror(-err));
+		log_error("cannot listen at %s: %s; give another --socket-path%s",
+			  options->socket_path, strerror(-err),
+			  err == -EADDRINUSE ? ", or end the program that serves this one" : "");
 	else
 		log_error("cannot serve --fd=%d: %s; it must be a connected Unix stream socket",
 			  options->fd, strerror(-err));

@@ -223,10 +223,13 @@ int back_ring_set_address(struct vhost_user *vu, struct back_ring *ring,
 
 	/* The size may come later; then back_ring_start() checks the whole extent. */
 	if (!back_ring_areas(vu, address, ring->size ? ring->size : 1, &areas))
-		return vhost_user_fault(vu, "ring %u at %#llx, %#llx, %#llx is in no region",
+		return vhost_user_fault(vu, "ring %u at %#llx, %#llx, %#llx is in no region%s",
 					ring->queue.index, (unsigned long long)address->descriptor,
 					(unsigned long long)address->available,
-					(unsigned long long)address->used);
+					(unsigned long long)address->used,
+					vu->memory->count ? "" :
+							    ": the guest shares no memory; "
+							    "QEMU wants share=on");
 	back_ring_stop(vu, ring);
 	ring->address = *address;
 	ring->has_address = true;

@@ -432,7 +432,7 @@ int pv_store_listen(const char *path)
 	unlink(path);
 no_socket:
 	errno = -error;
-	log_errno("store: cannot listen at %s", path);
+	log_errno("--store-socket: cannot listen at %s; give another path", path);
 	free(listener.path);
 	return error;
 }
