@@ -1,0 +1,65 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT OR GPL-2.0
+#
+# --mode xen: stock kernels whose in-tree xen-blkfront and xen-netfront are served by pvkit-blkd and pvkit-netd. Needs a
+# host kernel with CONFIG_KVM_XEN; on any other the shim refuses, in one line.
+set -u
+. tests/lib.sh
+own_namespaces "$0" "$@" || skip_all 'no right to make a network namespace'
+start
+
+# Where KVM can, this start fails too, but later.
+probe() {
+	"$BUILD/pvkit-shim" --mode xen --kernel build/guest/6.12/vmlinuz --console none --attach "$scratch/none/socket"
+}
+if probe 2>&1 | grep -q KVM_CAP_XEN_HVM; then
+	ok 'a KVM without CONFIG_KVM_XEN is refused in one line' refuses 'mode xen: .*KVM_CAP_XEN_HVM is 0x0 .*use a host kernel' probe
+	finished
+fi
+
+add_tap pvkit0 0 2
+start_iperf 0
+
+boots() { # KERNEL IMAGE CPUS STEPS [OPTION…]
+	local kernel=$1 image=$2 cpus=$3 name=$1-$2-$3 steps=$4 step
+	local title="Linux $1, $2, $3 CPUs"
+	shift 4
+	truncate -s 0 "$scratch/$name.img" && truncate -s 128M "$scratch/$name.img"
+	# The kernel would time the interrupt of a timer that it does not use, and an emulated one comes late.
+	image=$image shim "$name" "$kernel" "no_timer_check guest.run=xen,$steps guest.disk=xvda \
+guest.pv_nics=1 guest.interrupts=xen-dyn guest.mebibytes=16 guest.seconds=1" \
+		--mode xen --memory 512M --cpus "$cpus" --disk "path=$scratch/$name.img" --net link=tap:pvkit0 "$@"
+	ok "$title: ends with status 0 at power-off" status_is 0 reap "$name" 120
+	ok "$title: sees its CPUs" says "$scratch/$name.log" "^@@ up $kernel\\..* cpus $cpus "
+	ok "$title: its clock is Xen's" says "$scratch/$name.log" '^@@ say Xen drivers loaded: .*clock xen'
+	for step in xen ${steps//,/ }; do
+		ok "$title: $step" step_passed "$name" "$step"
+	done
+	ok "$title: clean log" guest_log_clean "$name"
+	ok "$title: the image holds, seen from outside" image_intact "$scratch/$name.img"
+	rm -f "$scratch/$name.img"
+}
+
+boots 6.12 vmlinuz 2 rebootonce,storage,net,affinity
+boots 6.1 vmlinuz 2 storage,net
+boots 6.12 vmlinux 2 storage,net # by PVH
+if [ -n "${PVKIT_LONG-}" ]; then
+	boots 6.1 vmlinux 1 storage,net
+	boots 6.1 vmlinuz 4 rebootonce,storage,net,affinity
+	boots 6.12 vmlinuz 1 storage,net
+fi
+
+# A virtio disk beside it is not unplugged.
+truncate -s 128M "$scratch/a.img" "$scratch/b.img"
+shim both 6.12 'no_timer_check guest.run=xen,storage,storage@pv guest.pv_disk=xvda guest.mebibytes=16' --mode xen \
+	--memory 512M --disk "path=$scratch/a.img" --disk "path=$scratch/b.img,bus=virtio"
+ok 'virtio beside Xen: ends with status 0' status_is 0 reap both 120
+ok 'virtio beside Xen: a file system on vda' step_passed both storage
+ok 'virtio beside Xen: a file system on xvda' step_passed both storage@pv
+ok 'virtio beside Xen: clean log' guest_log_clean both
+ok 'virtio beside Xen: both images hold' eval 'image_intact "$scratch/a.img" && image_intact "$scratch/b.img"'
+
+shim panic 6.12 'no_timer_check guest.run=xen guest.end=panic' --mode xen --memory 512M --disk "path=$scratch/a.img"
+ok 'a panic is told by SCHEDOP_shutdown' status_is 4 reap panic 60
+
+finished
