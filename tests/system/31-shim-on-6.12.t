@@ -5,7 +5,7 @@
 # back-ends, user-mode networking, bad input, PV mode and in-tree Xen drivers need, and the half of the boots that does not run on 6.1; in the
 # long form all of it.
 set -u
-tests='tests/shim/10-boot.t tests/shim/20-usernet.t tests/shim/40-backends.t tests/shim/50-bad-input.t tests/shim/60-pv.t tests/shim/70-xen.t'
+tests='tests/shim/10-boot.t tests/shim/20-usernet.t tests/shim/40-backends.t tests/shim/50-bad-input.t tests/shim/60-pv.t'
 if [ -n "${PVKIT_LONG-}" ]; then
 	tests=$(echo tests/shim/*.t)
 else
