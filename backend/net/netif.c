@@ -272,16 +272,6 @@ static const struct xen_ring_kind netif_rings[XEN_QUEUE_RINGS] = {
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-static struct stats_queue *open_stats(struct stats_page *page, unsigned int index,
-				      enum stats_direction direction)
-{
-	struct stats_queue *stats = stats_queue(page, index);
-
-	stats->index = index;
-	stats->direction = direction;
-	return stats;
-}
-
 static int open_worker(struct netif *netif, unsigned int index, struct stats_page *page)
 {
 	struct netif_pair *pair = calloc(1, sizeof(*pair));
@@ -290,14 +280,12 @@ static int open_worker(struct netif *netif, unsigned int index, struct stats_pag
 	if (!pair)
 		return -ENOMEM;
 	worker = netif->worker[index] = &pair->worker;
-	worker->ops = &netif_pair_ops;
-	worker->link = pair->rx.link = pair->tx.link = netif->link;
-	worker->index = pair->rx.link_queue = pair->tx.link_queue = index;
+	net_worker_init(worker, &netif_pair_ops, netif->link, index, page);
+	pair->rx.link = pair->tx.link = netif->link;
+	pair->rx.link_queue = pair->tx.link_queue = index;
 	pair->rx.groups = pair->tx.groups = &netif->groups;
-	pair->rx.stats = open_stats(page, 2 * index, STATS_TO_GUEST);
-	pair->tx.stats = open_stats(page, 2 * index + 1, STATS_FROM_GUEST);
-	worker->stats[NET_SIDE_RX] = pair->rx.stats;
-	worker->stats[NET_SIDE_TX] = pair->tx.stats;
+	pair->rx.stats = worker->stats[NET_SIDE_RX];
+	pair->tx.stats = worker->stats[NET_SIDE_TX];
 	return net_worker_open(worker, netif->options.poll_us);
 }
 

@@ -375,16 +375,6 @@ static void fill_config(struct net_device *net)
 	config->duplex = net->options.speed == NET_SPEED_UNKNOWN ? 0xff : 1;
 }
 
-static struct stats_queue *open_stats(struct stats_page *page, unsigned int index,
-				      enum stats_direction direction)
-{
-	struct stats_queue *stats = stats_queue(page, index);
-
-	stats->index = index;
-	stats->direction = direction;
-	return stats;
-}
-
 static int open_worker(struct net_device *net, unsigned int index, struct stats_page *page)
 {
 	struct virtio_pair *pair = calloc(1, sizeof(*pair));
@@ -393,14 +383,12 @@ static int open_worker(struct net_device *net, unsigned int index, struct stats_
 	if (!pair)
 		return -ENOMEM;
 	worker = net->worker[index] = &pair->worker;
-	worker->ops = &virtio_pair_ops;
-	worker->link = pair->rx.link = pair->tx.link = net->link;
-	worker->index = pair->rx.link_queue = pair->tx.link_queue = index;
+	net_worker_init(worker, &virtio_pair_ops, net->link, index, page);
+	pair->rx.link = pair->tx.link = net->link;
+	pair->rx.link_queue = pair->tx.link_queue = index;
 	pair->rx.device = pair->tx.device = net->device.name;
-	pair->rx.stats = open_stats(page, 2 * index, STATS_TO_GUEST);
-	pair->tx.stats = open_stats(page, 2 * index + 1, STATS_FROM_GUEST);
-	worker->stats[NET_SIDE_RX] = pair->rx.stats;
-	worker->stats[NET_SIDE_TX] = pair->tx.stats;
+	pair->rx.stats = worker->stats[NET_SIDE_RX];
+	pair->tx.stats = worker->stats[NET_SIDE_TX];
 	return net_worker_open(worker, net->options.poll_us);
 }
 
@@ -422,7 +410,8 @@ struct net_device *net_open(struct link *link, const struct net_options *options
 	net->device.queues_told = net->pairs;
 	net->device.features = features_offered(net);
 	net->control.net = net;
-	net->control.stats = open_stats(stats, 2 * net->pairs, STATS_BOTH);
+	net->control.stats = stats_queue(stats, 2 * net->pairs);
+	net->control.stats->direction = STATS_BOTH;
 	fill_config(net);
 	forget_control(net);
 	for (i = 0; i < net->pairs && !error; i++)

@@ -223,6 +223,18 @@ static void call_quit(struct net_worker *worker, void *argument)
 	worker->quit = true;
 }
 
+void net_worker_init(struct net_worker *worker, const struct net_pair_ops *ops, struct link *link,
+		     unsigned int index, struct stats_page *page)
+{
+	worker->ops = ops;
+	worker->link = link;
+	worker->index = index;
+	worker->stats[NET_SIDE_RX] = stats_queue(page, 2 * index);
+	worker->stats[NET_SIDE_RX]->direction = STATS_TO_GUEST;
+	worker->stats[NET_SIDE_TX] = stats_queue(page, 2 * index + 1);
+	worker->stats[NET_SIDE_TX]->direction = STATS_FROM_GUEST;
+}
+
 int net_worker_open(struct net_worker *worker, int64_t poll_us)
 {
 	char name[16];

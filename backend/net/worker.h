@@ -13,6 +13,7 @@
 #include "backend/poll.h"
 
 struct net_worker;
+struct stats_page;
 struct stats_queue;
 
 /* What the control thread has a worker do between two bursts. */
@@ -70,7 +71,10 @@ struct net_worker {
 	_Atomic bool called; /* to be seen without the lock */
 };
 
-/* ->ops, ->stats, ->link and ->index are filled in; @poll_us < 0: adaptive. 0 or -errno. */
+/* Names the rings' ops, the queue of the link, and the two entries of @page that count for the pair. */
+void net_worker_init(struct net_worker *worker, const struct net_pair_ops *ops, struct link *link,
+		     unsigned int index, struct stats_page *page);
+/* Starts the thread of one that was initialised; @poll_us < 0: adaptive. 0 or -errno. */
 int net_worker_open(struct net_worker *worker, int64_t poll_us);
 void net_worker_close(struct net_worker *worker);
 
