@@ -127,6 +127,14 @@ void control_unwatch(int fd)
 	}
 }
 
+void control_unwatch_and_close(int fd)
+{
+	if (fd < 0)
+		return;
+	control_unwatch(fd);
+	close(fd);
+}
+
 void control_on_hangup(void (*callback)(void *context), void *context)
 {
 	control.on_hangup = callback;

@@ -19,6 +19,8 @@ void control_close(void);
 /* Calls @callback in the loop when @fd shows @events (EPOLLIN, …). 0 or -errno. */
 int control_watch(int fd, uint32_t events, control_callback callback, void *context);
 void control_unwatch(int fd);
+/* The end of a descriptor that may be watched; nothing for -1. */
+void control_unwatch_and_close(int fd);
 
 /* @callback at SIGHUP: "look at your file again". */
 void control_on_hangup(void (*callback)(void *context), void *context);

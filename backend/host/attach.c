@@ -313,14 +313,6 @@ fail:
 	return NULL;
 }
 
-static void unwatch_and_close(int fd)
-{
-	if (fd < 0)
-		return;
-	control_unwatch(fd);
-	close(fd);
-}
-
 void host_close(struct host *host)
 {
 	uint64_t pins;
@@ -341,8 +333,8 @@ void host_close(struct host *host)
 		control_unwatch(host->fd);
 	if (host->fd >= 0)
 		close(host->fd);
-	unwatch_and_close(host->guard);
-	unwatch_and_close(host->again);
+	control_unwatch_and_close(host->guard);
+	control_unwatch_and_close(host->again);
 	free(host);
 }
 

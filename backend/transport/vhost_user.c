@@ -348,23 +348,15 @@ fail:
 	return NULL;
 }
 
-static void unwatch_and_close(int fd)
-{
-	if (fd < 0)
-		return;
-	control_unwatch(fd);
-	close(fd);
-}
-
 void vhost_user_close(struct vhost_user *vu)
 {
 	if (vu->fd >= 0)
 		connection_drop(vu);
-	unwatch_and_close(vu->listener);
+	control_unwatch_and_close(vu->listener);
 	if (vu->path)
 		unlink(vu->path);
-	unwatch_and_close(vu->timer);
-	unwatch_and_close(vu->guard);
+	control_unwatch_and_close(vu->timer);
+	control_unwatch_and_close(vu->guard);
 	vu->device->transport = NULL;
 	free(vu->rings);
 	free(vu->memory);
