@@ -301,6 +301,27 @@ guest_log_clean() { # NAME
 	}
 }
 
+# guest_disk NAME: makes an empty image of 128 MiB, and prints it as --disk takes it.
+guest_disk() {
+	truncate -s 128M "$scratch/$1.img"
+	echo "path=$scratch/$1.img"
+}
+
+# guest_works TITLE NAME STEPS: a guest of shim ends well, each of its steps passed, and nobody complained.
+guest_works() {
+	local step
+	ok "$1: the guest ends" status_is 0 reap "$2" 240
+	for step in ${3//,/ }; do
+		ok "$1: $step" step_passed "$2" "$step"
+	done
+	ok "$1: clean log" guest_log_clean "$2"
+	ok "$1: the shim and the daemons have nothing to say" host_silent "$2"
+}
+
+host_silent() { # NAME
+	! grep '^pvkit-' "$scratch/$1.log"
+}
+
 # Reads a kernel's log, prints what a healthy system does not say. Fails when there is any.
 kernel_log_trouble() {
 	local found

@@ -10,41 +10,22 @@ start
 add_tap pvkit0 0 2
 start_iperf 0
 
-disk() { # NAME
-	truncate -s 128M "$scratch/$1.img"
-	echo "path=$scratch/$1.img"
-}
-
-works() { # TITLE NAME STEPS
-	local step
-	ok "$1: the guest ends" status_is 0 reap "$2" 240
-	for step in ${3//,/ }; do
-		ok "$1: $step" step_passed "$2" "$step"
-	done
-	ok "$1: clean log" guest_log_clean "$2"
-	ok "$1: the shim has nothing to say" silent "$2"
-}
-
-silent() { # NAME
-	! grep '^pvkit-' "$scratch/$1.log"
-}
-
 # CPUs first: one that goes while an interrupt has been moved and did not come yet is worth a warning to the kernel.
-shim moving 6.12 guest.run=hotcpu,affinity,rebind --memory 512M --cpus 4 --disk "$(disk moving)" \
+shim moving 6.12 guest.run=hotcpu,affinity,rebind --memory 512M --cpus 4 --disk "$(guest_disk moving)" \
 	--net link=tap:pvkit0,queue-pairs=2
-works '4 CPUs, 4 queues, 2 pairs' moving hotcpu,affinity,rebind
+guest_works '4 CPUs, 4 queues, 2 pairs' moving hotcpu,affinity,rebind
 
 shim nomsi 6.1 'guest.run=storage,net,rebind guest.mebibytes=16 guest.seconds=1 guest.rebinds=1 pci=nomsi' \
-	--memory 512M --cpus 2 --disk "$(disk nomsi)" --net link=tap:pvkit0
-works 'INTx' nomsi storage,net,rebind
+	--memory 512M --cpus 2 --disk "$(guest_disk nomsi)" --net link=tap:pvkit0
+guest_works 'INTx' nomsi storage,net,rebind
 
 shim packed 6.12 'guest.run=storage,net,rebind guest.mebibytes=16 guest.seconds=1 guest.rebinds=1' --memory 512M \
-	--cpus 2 --disk "$(disk packed),packed" --net link=tap:pvkit0,queue-pairs=2,packed
-works 'packed rings' packed storage,net,rebind
+	--cpus 2 --disk "$(guest_disk packed),packed" --net link=tap:pvkit0,queue-pairs=2,packed
+guest_works 'packed rings' packed storage,net,rebind
 
 shim reboot 6.1 'guest.run=rebootonce,storage,net guest.mebibytes=16 guest.seconds=1' --memory 512M --cpus 2 \
-	--on-reboot=restart --disk "$(disk reboot)" --net link=tap:pvkit0
-works 'a reset under I/O' reboot rebootonce,storage,net
+	--on-reboot=restart --disk "$(guest_disk reboot)" --net link=tap:pvkit0
+guest_works 'a reset under I/O' reboot rebootonce,storage,net
 ok 'a reset under I/O: two boots' same boots "$(grep -c '^@@ up' "$scratch/reboot.log")" 2
 
 truncate -s 64M "$scratch/grow.img"
@@ -54,7 +35,7 @@ shim growing 6.12 guest.run=resize --memory 256M --cpus 1 --disk "vhost-user=$sc
 ok 'a disk that grows: the guest is ready' within 120 grep -q '^@@ ready resize' "$scratch/growing.log"
 truncate -s 96M "$scratch/grow.img"
 kill -HUP "${pid_of[grow]}"
-works 'a disk that grows' growing resize
+guest_works 'a disk that grows' growing resize
 ok 'a disk that grows: by the right amount' same sectors "$(guest_figure growing sectors_after)" $((96 * 2048))
 
 truncate -s 128M "$scratch/lost.img"

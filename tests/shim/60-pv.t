@@ -12,33 +12,14 @@ add_tap pvkit1 1 2
 start_iperf 0
 start_iperf 1
 
-disk() { # NAME
-	truncate -s 128M "$scratch/$1.img"
-	echo "path=$scratch/$1.img"
-}
-
-works() { # TITLE NAME STEPS
-	local step
-	ok "$1: the guest ends" status_is 0 reap "$2" 240
-	for step in ${3//,/ }; do
-		ok "$1: $step" step_passed "$2" "$step"
-	done
-	ok "$1: clean log" guest_log_clean "$2"
-	ok "$1: the shim and the daemons have nothing to say" silent "$2"
-}
-
-silent() { # NAME
-	! grep '^pvkit-' "$scratch/$1.log"
-}
-
 both() { # KERNEL CPUS
 	local name=both-$1 title="Linux $1, $2 CPUs, both buses"
 	local steps='pv,storage,storage@pv,net,net@pv,affinity@pv,reload@pv'
 	shim "$name" "$1" "guest.run=$steps guest.mebibytes=16 guest.seconds=1 guest.pv_nics=1 guest.pv_nic=eth1 \
 guest.pv_address=10.99.1.2 guest.pv_gateway=10.99.1.1 guest.move_seconds=4" --memory 512M --cpus "$2" \
-		--disk "$(disk "$name-virtio")" --disk "$(disk "$name-pv"),bus=pv" \
+		--disk "$(guest_disk "$name-virtio")" --disk "$(guest_disk "$name-pv"),bus=pv" \
 		--net link=tap:pvkit0 --net "link=tap:pvkit1,bus=pv,queue-pairs=2"
-	works "$title" "$name" "$steps"
+	guest_works "$title" "$name" "$steps"
 	ok "$title: no daemon is left" no_daemon
 }
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0
 #
 # tests/shim on KVM of Linux 6.12, in one nested lab where this machine has no usable KVM: what other people's
-# back-ends, user-mode networking, bad input, PV mode and in-tree Xen drivers need, and the half of the boots that does not run on 6.1; in the
-# long form all of it.
+# back-ends, user-mode networking, bad input and PV mode need, and the half of the boots that does not run on 6.1; in
+# the long form all of it, in-tree Xen drivers too.
 set -u
 tests='tests/shim/10-boot.t tests/shim/20-usernet.t tests/shim/40-backends.t tests/shim/50-bad-input.t tests/shim/60-pv.t'
 if [ -n "${PVKIT_LONG-}" ]; then
