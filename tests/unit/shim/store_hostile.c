@@ -18,11 +18,7 @@ static struct speaker backend, guest;
 
 static int setup(void **state)
 {
-	if (pv_store_open(GUEST) < 0)
-		return -1;
-	speaker_connect(&backend, STORE_DOMAIN_BACKEND);
-	speaker_connect(&guest, GUEST);
-	return 0;
+	return speakers_open(&backend, &guest);
 }
 
 static int teardown(void **state)
@@ -31,9 +27,7 @@ static int teardown(void **state)
 
 	ask(&backend, STORE_CONTROL, 0, "check", &answer);
 	assert_int_equal(answer.header.type, STORE_CONTROL);
-	speaker_close(&backend);
-	speaker_close(&guest);
-	pv_store_close();
+	speakers_close(&backend, &guest);
 	return 0;
 }
 

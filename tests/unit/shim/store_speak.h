@@ -46,6 +46,16 @@ static inline void speaker_connect(struct speaker *speaker, unsigned int domain)
 	assert_true(speaker->fd >= 0);
 }
 
+/* A store with one guest, seen from both sides. */
+static inline int speakers_open(struct speaker *backend, struct speaker *guest)
+{
+	if (pv_store_open(GUEST) < 0)
+		return -1;
+	speaker_connect(backend, STORE_DOMAIN_BACKEND);
+	speaker_connect(guest, GUEST);
+	return 0;
+}
+
 static inline void speaker_connect_ring(struct speaker *speaker)
 {
 	memset(speaker, 0, sizeof(*speaker));
@@ -68,6 +78,13 @@ static inline void speaker_close(struct speaker *speaker)
 	close(speaker->kick);
 	free(speaker->page);
 	speaker->page = NULL;
+}
+
+static inline void speakers_close(struct speaker *backend, struct speaker *guest)
+{
+	speaker_close(backend);
+	speaker_close(guest);
+	pv_store_close();
 }
 
 static inline void ring_kick(struct speaker *speaker)

@@ -21,10 +21,8 @@ static struct speaker backend, guest;
 
 static int setup(void **state)
 {
-	if (pv_store_open(GUEST) < 0)
+	if (speakers_open(&backend, &guest) < 0)
 		return -1;
-	speaker_connect(&backend, STORE_DOMAIN_BACKEND);
-	speaker_connect(&guest, GUEST);
 	writes(&guest, 0, "a", "1");
 	writes(&guest, 0, "b", "1");
 	return 0;
@@ -32,9 +30,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	speaker_close(&backend);
-	speaker_close(&guest);
-	pv_store_close();
+	speakers_close(&backend, &guest);
 	return 0;
 }
 

@@ -17,18 +17,12 @@ static struct speaker backend, guest;
 
 static int setup(void **state)
 {
-	if (pv_store_open(GUEST) < 0)
-		return -1;
-	speaker_connect(&backend, STORE_DOMAIN_BACKEND);
-	speaker_connect(&guest, GUEST);
-	return 0;
+	return speakers_open(&backend, &guest);
 }
 
 static int teardown(void **state)
 {
-	speaker_close(&backend);
-	speaker_close(&guest);
-	pv_store_close();
+	speakers_close(&backend, &guest);
 	return 0;
 }
 
