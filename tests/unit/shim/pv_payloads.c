@@ -319,13 +319,13 @@ static void greet(struct backend *backend)
 	} while (header.type != ATTACH_READY && !header.error);
 }
 
-/* Echoes the second event that it sees: the first one is that it is bound. */
+/* Echoes the second event: the first one is that it is bound. One read may take both. */
 static void *serve(void *context)
 {
 	struct backend *backend = context;
 	struct attach_bind bind = {.guest_port = 3};
 	struct grant_v1 *entries;
-	uint64_t count, one = 1;
+	uint64_t count, seen = 0, one = 1;
 	uint8_t body[64];
 
 	greet(backend);
@@ -333,11 +333,13 @@ static void *serve(void *context)
 		usleep(500);
 		request(backend, ATTACH_BIND, &bind, sizeof(bind));
 	} while (receive(backend, body, sizeof(body), backend->channel).error);
-	for (int i = 0; i < 2; i++) {
+	while (seen < 2) {
 		struct pollfd event = {.fd = backend->channel[0], .events = POLLIN};
 
-		poll(&event, 1, PAYLOAD_TIMEOUT_MS);
-		(void)!read(backend->channel[0], &count, sizeof(count));
+		if (poll(&event, 1, PAYLOAD_TIMEOUT_MS) < 1)
+			return NULL;
+		if (read(backend->channel[0], &count, sizeof(count)) == sizeof(count))
+			seen += count;
 	}
 	entries = (void *)(backend->shared + backend->table.entries_offset);
 	backend->granted =
