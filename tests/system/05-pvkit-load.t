@@ -69,6 +69,11 @@ ok 'more queues than there are' refused 1 'has only 2' load a --queues=3
 ok 'a ring without room' refused 1 'use a larger --queue-size' load a --indirect=off --depth=256
 ok 'a disk that is too small' refused 1 'too few for this load' load a --size=8K --verify
 ok 'nobody at the socket' refused 1 'no back-end answers' load nobody
+ok 'frames for a disk' refused 1 'serves a disk, not a network device; use --device=blk' load a --device=net-tx
+ok 'a NIC' eval 'spawn nic "$BUILD/pvkit-netd" --socket-path="$scratch/nic.sock" --link=null &&
+	within 10 test -S "$scratch/nic.sock"'
+ok 'requests for a NIC' refused 1 'serves a network device, not a disk; use --device=net-tx' load nic
+stop nic
 ok 'a bad block size' refused 2 "'1000' is no multiple of 512; see pvkit-load --help" load a --block-size=1000
 ok 'a bad list of CPUs' refused 2 'no list of CPUs' load a --cpus=1-
 ok 'the daemon ends' status_is 0 stop a

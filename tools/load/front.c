@@ -86,6 +86,22 @@ static uint64_t device_features(const struct load_front *front)
 	return front->vhost.features & wanted;
 }
 
+/*
+ * vhost-user does not say which device it is, but the offers do: every disk has a block size, for
+ * which VIRTIO 1.0 has no bit at a NIC, and every NIC that is worth a load merges buffers.
+ */
+static void check_kind(const struct load_front *front)
+{
+	const struct load_config *config = front->config;
+	bool disk = front->vhost.features & BIT(VIRTIO_BLK_F_BLK_SIZE);
+	bool nic = front->vhost.features & BIT(VIRTIO_NET_F_MRG_RXBUF);
+
+	if (config->device == LOAD_BLK ? nic && !disk : disk && !nic)
+		die("%s: the back-end serves a %s, not a %s; use %s", config->socket,
+		    nic ? "network device" : "disk", nic ? "disk" : "network device",
+		    nic ? "--device=net-tx or net-rx" : "--device=blk");
+}
+
 static void negotiate(struct load_front *front)
 {
 	const struct load_config *config = front->config;
@@ -94,6 +110,7 @@ static void negotiate(struct load_front *front)
 
 	if (!(front->vhost.features & features))
 		die("%s: the back-end offers no VIRTIO 1.0", config->socket);
+	check_kind(front);
 	if (config->ring == LOAD_PACKED) {
 		if (!(front->vhost.features & VIRTQUEUE_F_PACKED))
 			die("--ring: the back-end at %s does not offer packed rings; use "
