@@ -366,10 +366,11 @@ static int start(void)
 	return result;
 }
 
-int attach_open(void (*lost)(const char *device))
+int attach_open(const struct attach_ram *ram, void (*lost)(const char *device))
 {
 	int result = 0;
 
+	attach_ram = *ram;
 	attach.lost = lost;
 	attach.epoll = epoll_create1(EPOLL_CLOEXEC);
 	attach.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

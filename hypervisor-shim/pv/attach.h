@@ -14,11 +14,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ring/guest_memory.h"
+
+/* The guest's RAM as back-ends map it: the regions, and where each lies in which file. */
+struct attach_ram {
+	const struct guest_memory *(*memory)(void);
+	int (*region_fd)(unsigned int region, uint64_t *offset);
+};
+
 /*
+ * @ram must not change while back-ends are attached.
  * @lost is told, on the attach thread with no lock held, when the back-end of @device, one of those
  * given to attach_add(), is gone for good. 0 or -errno after a line.
  */
-int attach_open(void (*lost)(const char *device));
+int attach_open(const struct attach_ram *ram, void (*lost)(const char *device));
 /* Closes all connections; back-ends end when they see that. */
 void attach_close(void);
 

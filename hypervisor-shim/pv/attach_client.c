@@ -13,6 +13,7 @@
 #include "common/socket.h"
 
 struct client *attach_clients[CLIENTS_MAX];
+struct attach_ram attach_ram;
 struct log_limit attach_faults;
 
 int64_t attach_now(void)

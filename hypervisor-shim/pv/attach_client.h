@@ -12,6 +12,7 @@
 
 #include "abi/attach.h"
 #include "common/log.h"
+#include "hypervisor-shim/pv/attach.h"
 #include "hypervisor-shim/pv/pv.h"
 
 #define CLIENTS_MAX 64
@@ -38,6 +39,7 @@ struct client {
 };
 
 extern struct client *attach_clients[CLIENTS_MAX];
+extern struct attach_ram attach_ram;
 extern struct log_limit attach_faults;
 
 /* NULL: too many, or no memory; the descriptors stay the caller's then. */

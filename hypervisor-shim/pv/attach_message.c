@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "hypervisor-shim/pv/store.h"
-#include "hypervisor-shim/vm.h"
 
 #define FEATURES (1ULL << ATTACH_F_LEDGER | 1ULL << ATTACH_F_MEMORY_CHANGES)
 
@@ -52,14 +51,14 @@ static bool break_off(struct client *client, const char *why)
 
 static bool send_memory(struct client *client)
 {
-	const struct guest_memory *memory = vm_memory();
+	const struct guest_memory *memory = attach_ram.memory();
 
 	for (uint32_t i = 0; i < memory->count; i++) {
 		struct attach_memory body = {
 			.guest_address = memory->region[i].address,
 			.size = memory->region[i].size,
 		};
-		int fd = vm_region_fd(i, &body.offset);
+		int fd = attach_ram.region_fd(i, &body.offset);
 
 		if (!client_notify(client, ATTACH_MEMORY_ADD, &body, sizeof(body), &fd, 1, false))
 			return false;

@@ -33,11 +33,12 @@ static int connect_store(bool xen)
 
 int pv_start(const struct pv_options *options)
 {
+	const struct attach_ram ram = {.memory = vm_memory, .region_fd = vm_region_fd};
 	int result = pv_store_open(PV_GUEST);
 
 	raise_descriptor_limit();
 	if (!result)
-		result = attach_open(toolstack_lost);
+		result = attach_open(&ram, toolstack_lost);
 	if (!result)
 		result = options->xen ? xen_open(toolstack_restarted)
 				      : platform_open(toolstack_restarted);

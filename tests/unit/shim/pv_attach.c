@@ -67,7 +67,7 @@ static int setup(void **state)
 	lost = 0;
 	fake_pv.event = MACHINE_RUNNING;
 	assert_int_equal(pv_state_open(&ops, 4), 0);
-	assert_int_equal(attach_open(on_lost), 0);
+	assert_int_equal(attach_open(&fake_ram, on_lost), 0);
 	return attach_listen(path);
 }
 

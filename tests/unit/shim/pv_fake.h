@@ -72,6 +72,8 @@ int pv_store_connection(unsigned int domain)
 	return pair[0];
 }
 
+static const struct attach_ram fake_ram = {.memory = vm_memory, .region_fd = vm_region_fd};
+
 /* ---- a back-end ------------------------------------------------------------------------------- */
 
 #define PEER_FDS_MAX 8

@@ -217,7 +217,7 @@ static int setup(void **state)
 	fake_vm.deliver = deliver;
 	t.peer = (struct peer){.fd = -1};
 	assert_int_equal(pci_open(), 0);
-	assert_int_equal(attach_open(NULL), 0);
+	assert_int_equal(attach_open(&fake_ram, NULL), 0);
 	assert_int_equal(platform_open(restarted), 0);
 	assert_int_equal(platform_store_port(&kicked, &kick), 0);
 	pci_assign();

@@ -299,7 +299,7 @@ static int setup(void **state)
 	memset(fake_vm.memory.region[0].host, 0, FAKE_RAM_LOW);
 	fake_pv.event = MACHINE_RUNNING;
 	assert_int_equal(pci_open(), 0);
-	assert_int_equal(attach_open(NULL), 0);
+	assert_int_equal(attach_open(&fake_ram, NULL), 0);
 	assert_int_equal(xen_open(restarted), 0);
 	pci_assign();
 	return 0;
@@ -377,7 +377,7 @@ static void a_pvh_guest_finds_no_device(void **state)
 	memset(&kvm, 0, sizeof(kvm));
 	kvm.pvh = true;
 	assert_int_equal(pci_open(), 0);
-	assert_int_equal(attach_open(NULL), 0);
+	assert_int_equal(attach_open(&fake_ram, NULL), 0);
 	xen_announce();
 	assert_false(kvm.hides_vga);
 	assert_int_equal(xen_open(restarted), 0);
