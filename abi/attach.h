@@ -15,6 +15,7 @@
  *					←	MEMORY_ADD × regions, a descriptor each
  *					←	GRANT_TABLE: descriptors of entries and counts
  *					←	READY: that was all; the rest comes as it changes
+ *	CLAIM				→	the device is its own from now on
  *	STORE				→	a connected store socket
  *	… store handshake: abi/blkif.h, abi/netif.h …
  *	BIND: guest's port		→	two eventfds
@@ -64,6 +65,7 @@ enum attach_type {
 	ATTACH_BIND = 3, /* attach_bind → attach_bound, 2 descriptors: from, to the guest */
 	ATTACH_UNBIND = 4, /* attach_bind → – */
 	ATTACH_RELEASE = 5, /* attach_release → –: drops ports and pins of a dead owner */
+	ATTACH_CLAIM = 6, /* attach_claim → –: it serves that device, and nobody else does */
 	/* shim → back-end; ! is to be answered, in any order, within ATTACH_ACK_SECONDS */
 	ATTACH_MEMORY_ADD = 32, /* attach_memory, 1 descriptor */
 	ATTACH_MEMORY_REMOVE = 33, /* ! attach_memory: nothing in flight there, and unmapped */
@@ -98,7 +100,8 @@ enum attach_feature {
 	ATTACH_F_LEDGER = 0, /* the third descriptor of GRANT_TABLE is there, and must be kept */
 	ATTACH_F_MEMORY_CHANGES =
 		1, /* without: MEMORY_REMOVE ends the connection, and so hot-unplug */
-	ATTACH_FEATURES = 2,
+	ATTACH_F_CLAIM = 2, /* CLAIM is understood */
+	ATTACH_FEATURES = 3,
 };
 
 /* HELLO: must be the first message. */
@@ -174,6 +177,18 @@ struct attach_release {
 	uint8_t cookie[ATTACH_COOKIE_BYTES]; /* of the dead one */
 };
 ABI_ASSERT(sizeof(struct attach_release) == 16);
+
+/*
+ * CLAIM, before the device's directory is touched: two back-ends of one device would each overwrite
+ * what the other says there. -EBUSY: another one serves it that is attached, or whose process has not
+ * ended. A claim ends with the connection, and is made again after coming back by a cookie.
+ */
+#define ATTACH_DEVICE_BYTES 32
+
+struct attach_claim {
+	char device[ATTACH_DEVICE_BYTES]; /* CLASS/ID, as in the store; NUL-terminated */
+};
+ABI_ASSERT(sizeof(struct attach_claim) == 32);
 
 /*
  * GRANT_TABLE. Descriptors, all memory of the shim's, mapped shared:

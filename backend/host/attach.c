@@ -214,7 +214,8 @@ static int greet(struct host *host, const char *name)
 		.magic = ATTACH_MAGIC,
 		.version_major = ATTACH_VERSION_MAJOR,
 		.version_minor = ATTACH_VERSION_MINOR,
-		.features = 1ULL << ATTACH_F_LEDGER | 1ULL << ATTACH_F_MEMORY_CHANGES,
+		.features = 1ULL << ATTACH_F_LEDGER | 1ULL << ATTACH_F_MEMORY_CHANGES |
+			    1ULL << ATTACH_F_CLAIM,
 	};
 	const struct attach_welcome *welcome;
 	struct host_message answer;
@@ -311,6 +312,17 @@ fail:
 	host_close(host);
 	errno = -err;
 	return NULL;
+}
+
+int host_claim(struct host *host, const char *device)
+{
+	struct attach_claim claim = {0};
+	struct host_message answer;
+
+	if (!(host->welcome.features >> ATTACH_F_CLAIM & 1))
+		return 0;
+	snprintf(claim.device, sizeof(claim.device), "%s", device);
+	return host_ask(host, ATTACH_CLAIM, &claim, sizeof(claim), &answer, 0, 0);
 }
 
 void host_close(struct host *host)

@@ -58,6 +58,11 @@ struct host_options {
  * READY, and watches its socket in the control loop. NULL with errno set, after a line.
  */
 struct host *host_open(const struct host_options *options);
+/*
+ * The device @device, "vbd/51712", is this back-end's until host_close(). 0; -EBUSY: another one serves
+ * it; or -errno. A shim that knows no claims lets everybody in.
+ */
+int host_claim(struct host *host, const char *device);
 /* From now on callbacks come; before, changes of the guest wait. */
 void host_serve(struct host *host, const struct host_ops *ops, void *context);
 /* All queues are stopped; unpins what its callers forgot, which it says. NULL is allowed. */

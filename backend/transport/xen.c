@@ -391,6 +391,8 @@ struct xen *xen_open(struct xen_device *device, struct host *host, const char *n
 		goto fail;
 	err = find_directories(xen, name);
 	if (!err)
+		err = host_claim(host, name);
+	if (!err)
 		err = watch_keys(xen);
 	if (err)
 		goto fail;
@@ -398,9 +400,14 @@ struct xen *xen_open(struct xen_device *device, struct host *host, const char *n
 	host_serve(host, &xen_host_ops, xen);
 	return xen;
 fail:
-	log_error("%s: device '%s' cannot be found in the store: %s; a device is CLASS/ID, such as "
-		  "vbd/51712, and its directory names the front-end",
-		  device->name, name, strerror(-err));
+	if (err == -EBUSY)
+		log_error("%s: device '%s' is served by another back-end; end that one first, or "
+			  "name another device",
+			  device->name, name);
+	else
+		log_error("%s: device '%s' cannot be found in the store: %s; a device is CLASS/ID, "
+			  "such as vbd/51712, and its directory names the front-end",
+			  device->name, name, strerror(-err));
 	if (xen)
 		free(xen->slots);
 	free(xen);

@@ -3,6 +3,8 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -83,6 +85,8 @@ struct client *client_new(int fd, int pidfd, const char *device)
 	client->fd = fd;
 	client->pidfd = pidfd;
 	client->device = device;
+	if (device)
+		snprintf(client->claim, sizeof(client->claim), "%s", device);
 	*slot = client;
 	return client;
 }
@@ -104,6 +108,13 @@ void client_free(struct client *client)
 bool client_attached(const struct client *client)
 {
 	return client->owner && client->fd >= 0;
+}
+
+bool client_hung_up(const struct client *client)
+{
+	struct pollfd ended = {.fd = client->fd};
+
+	return poll(&ended, 1, 0) == 1 && ended.revents & (POLLHUP | POLLERR);
 }
 
 void clients_recount(void)
@@ -194,6 +205,7 @@ void client_resume(struct client *client, struct client *absent)
 	/* A process that we started stands behind the device still, whoever serves it now. */
 	if (!client->device) {
 		client->device = absent->device;
+		memcpy(client->claim, absent->claim, sizeof(client->claim));
 		client->pidfd = absent->pidfd;
 		absent->pidfd = -1;
 	}
@@ -226,6 +238,18 @@ struct client *client_by_owner(uint16_t owner)
 	for (unsigned int i = 0; i < CLIENTS_MAX; i++) {
 		if (attach_clients[i] && attach_clients[i]->owner == owner)
 			return attach_clients[i];
+	}
+	return NULL;
+}
+
+struct client *client_by_claim(const char *device)
+{
+	for (unsigned int i = 0; i < CLIENTS_MAX; i++) {
+		struct client *client = attach_clients[i];
+
+		if (client && (client->fd >= 0 || client->pidfd >= 0) &&
+		    !strcmp(client->claim, device))
+			return client;
 	}
 	return NULL;
 }

@@ -28,6 +28,7 @@ struct client {
 	int fd; /* -1: absent */
 	int pidfd; /* -1: we did not start it, or its process has ended */
 	const char *device; /* as attach_add() was told; NULL */
+	char claim[ATTACH_DEVICE_BYTES]; /* the device that it serves; empty: none that we know */
 	int64_t greet_by; /* ms; 0: it has greeted, or may take its time */
 	uint16_t owner; /* 0: has not greeted */
 	uint8_t cookie[ATTACH_COOKIE_BYTES];
@@ -61,7 +62,11 @@ int client_greet(struct client *client, uint64_t features);
 void client_resume(struct client *client, struct client *absent);
 struct client *client_by_cookie(const uint8_t *cookie);
 struct client *client_by_owner(uint16_t owner);
+/* Who serves @device, or may have I/O in flight for it still. */
+struct client *client_by_claim(const char *device);
 bool client_attached(const struct client *client);
+/* Its connection has ended, though that waits to be looked at. */
+bool client_hung_up(const struct client *client);
 
 /* One message with @count descriptors. False: it was disconnected, do not touch it any more. */
 bool client_send(struct client *client, struct attach_header *header, const void *body,

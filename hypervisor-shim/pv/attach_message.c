@@ -8,14 +8,14 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "hypervisor-shim/pv/store.h"
 
-#define FEATURES (1ULL << ATTACH_F_LEDGER | 1ULL << ATTACH_F_MEMORY_CHANGES)
+#define FEATURES \
+	(1ULL << ATTACH_F_LEDGER | 1ULL << ATTACH_F_MEMORY_CHANGES | 1ULL << ATTACH_F_CLAIM)
 
 struct message {
 	struct attach_header header;
@@ -87,12 +87,8 @@ static struct client *find_absent(const struct attach_hello *hello)
 	if (!memcmp(hello->cookie, none, sizeof(none)))
 		return NULL;
 	client = client_by_cookie(hello->cookie);
-	if (client && client_attached(client)) {
-		struct pollfd ended = {.fd = client->fd};
-
-		if (poll(&ended, 1, 0) == 1 && ended.revents & (POLLHUP | POLLERR))
-			client_disconnect(client, NULL); /* it has greeted, so it is not freed */
-	}
+	if (client && client_attached(client) && client_hung_up(client))
+		client_disconnect(client, NULL); /* it has greeted, so it is not freed */
 	/* The pins of one with a ledger can be kept only by one with a ledger. */
 	if (client && client->features & ~hello->features)
 		return NULL;
@@ -210,6 +206,40 @@ static bool handle_release(struct client *client, const struct message *message)
 	return answer_plainly(client, message, 0);
 }
 
+/* A name of the store's, which goes into messages. */
+static bool is_device_name(const char *name, size_t size)
+{
+	size_t length = strnlen(name, size);
+
+	for (size_t i = 0; i < length; i++) {
+		if (!isalnum((unsigned char)name[i]) && !strchr("/-_", name[i]))
+			return false;
+	}
+	return length && length < size;
+}
+
+static bool handle_claim(struct client *client, const struct message *message)
+{
+	struct attach_claim claim;
+	struct client *holder;
+
+	memcpy(&claim, message->body, sizeof(claim));
+	if (!is_device_name(claim.device, sizeof(claim.device)))
+		return answer_plainly(client, message, -EINVAL);
+	holder = client_by_claim(claim.device);
+	if (holder && holder != client && client_attached(holder) && client_hung_up(holder)) {
+		client_disconnect(holder, NULL);
+		holder = client_by_claim(claim.device);
+	}
+	if (holder && holder != client) {
+		log_peer(&attach_faults, "%s: %s may not serve it, for %s does", claim.device,
+			 client_name(client), *holder->name ? holder->name : "another");
+		return answer_plainly(client, message, -EBUSY);
+	}
+	memcpy(client->claim, claim.device, sizeof(client->claim));
+	return answer_plainly(client, message, 0);
+}
+
 static const struct {
 	uint32_t size; /* of the body */
 	bool (*handle)(struct client *client, const struct message *message);
@@ -219,6 +249,7 @@ static const struct {
 	[ATTACH_BIND] = {sizeof(struct attach_bind), handle_bind},
 	[ATTACH_UNBIND] = {sizeof(struct attach_bind), handle_unbind},
 	[ATTACH_RELEASE] = {sizeof(struct attach_release), handle_release},
+	[ATTACH_CLAIM] = {sizeof(struct attach_claim), handle_claim},
 };
 
 static bool take_request(struct client *client, const struct message *message)

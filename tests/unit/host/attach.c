@@ -432,6 +432,17 @@ static void test_channels(void **state)
 }
 
 /* All that the shim can tell, in order, and then that it goes. */
+static void test_claim(void **state)
+{
+	struct life *life = *state;
+
+	assert_int_equal(host_claim(life->host, "vbd/51712"), 0);
+	assert_string_equal(life->shim.claimed, "vbd/51712");
+	life->shim.claim_error = -EBUSY;
+	assert_int_equal(host_claim(life->host, "vif/0"), -EBUSY);
+	assert_int_equal(life->lost, 0);
+}
+
 static void test_notices(void **state)
 {
 	struct life *t = *state;
@@ -525,6 +536,7 @@ int main(void)
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_other),
 		cmocka_unit_test_setup_teardown(test_channels, open_life, close_life),
+		cmocka_unit_test_setup_teardown(test_claim, open_life, close_life),
 		cmocka_unit_test_setup_teardown(test_notices, open_life, close_life),
 		cmocka_unit_test_setup_teardown(test_remove_unknown, open_life, close_life),
 		cmocka_unit_test_setup_teardown(test_chatter, open_life, close_life),

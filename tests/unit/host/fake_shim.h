@@ -58,6 +58,8 @@ struct fake_shim {
 	_Atomic unsigned int acks[64];
 	_Atomic unsigned int unbinds;
 
+	int claim_error; /* CLAIM is answered with it */
+	char claimed[ATTACH_DEVICE_BYTES];
 	/* What a hostile one does; set before fake_shim_start(). */
 	void (*greet)(struct fake_shim *shim, uint32_t sequence);
 	_Atomic bool bind_silent;
@@ -162,7 +164,8 @@ static inline struct attach_welcome shim_welcome(void)
 	return (struct attach_welcome){
 		.magic = ATTACH_MAGIC,
 		.version_major = ATTACH_VERSION_MAJOR,
-		.features = 1ULL << ATTACH_F_LEDGER | 1ULL << ATTACH_F_MEMORY_CHANGES,
+		.features = 1ULL << ATTACH_F_LEDGER | 1ULL << ATTACH_F_MEMORY_CHANGES |
+			    1ULL << ATTACH_F_CLAIM,
 		.guest_domain = SHIM_GUEST,
 		.owner = SHIM_OWNER,
 		.ports = SHIM_PORTS,
@@ -234,6 +237,10 @@ static inline void shim_serve(struct fake_shim *shim, const struct attach_header
 		shim_answer(shim, header, fd < 0 ? -EBUSY : 0, NULL, 0, &fd, fd >= 0);
 		if (fd >= 0)
 			close(fd);
+		break;
+	case ATTACH_CLAIM:
+		memcpy(shim->claimed, body, sizeof(shim->claimed));
+		shim_answer(shim, header, shim->claim_error, NULL, 0, NULL, 0);
 		break;
 	case ATTACH_BIND:
 		shim_bind(shim, header, bind->guest_port);

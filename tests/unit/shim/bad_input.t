@@ -89,4 +89,32 @@ if [ "$(id -u)" -eq 0 ] && [ -e /dev/kvm ] && setpriv --reuid 65534 --regid 6553
 		sed 's/^/# /' "$scratch/err"
 	fi
 fi
+
+# A guest that does nothing, with a disk that it has a back-end for and one that it has none for.
+second_back_end() {
+	local shim status
+	truncate -s 1M "$scratch/other"
+	timeout 60 build/pvkit-shim $k --console none --mode pv --disk "$scratch/disk" --disk bus=pv \
+		--attach "$scratch/attach" 2>/dev/null &
+	shim=$!
+	for ((i = 0; i < 1000; i++)); do
+		timeout 10 build/pvkit-blkd --attach "$scratch/attach" --device vbd/51712 --blk-file "$scratch/other" \
+			2>"$scratch/err"
+		status=$?
+		grep -q 'cannot attach' "$scratch/err" || break # not there yet
+		sleep 0.01
+	done
+	kill $shim
+	wait $shim 2>/dev/null
+	[ $status -eq 1 ] && grep -q "'vbd/51712' is served by another" "$scratch/err"
+}
+if [ -w /dev/kvm ]; then
+	count=$((count + 1))
+	if second_back_end; then
+		echo "ok $count - a second back-end of a device"
+	else
+		echo "not ok $count - a second back-end of a device"
+		sed 's/^/# /' "$scratch/err"
+	fi
+fi
 echo "1..$count"

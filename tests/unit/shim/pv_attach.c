@@ -260,6 +260,65 @@ static void it_comes_back_by_its_cookie(void **state)
 	peer_close(&peer);
 }
 
+static int claim(struct peer *peer, const char *device)
+{
+	struct attach_claim body = {0};
+	struct peer_message message;
+
+	snprintf(body.device, sizeof(body.device), "%s", device);
+	return peer_ask(peer, ATTACH_CLAIM, &body, sizeof(body), &message);
+}
+
+static void a_device_has_one_back_end(void **state)
+{
+	struct attach_claim unended;
+	struct peer_message message;
+	struct peer first, second;
+
+	peer_connect(&first, path);
+	peer_greet(&first, NULL);
+	peer_connect(&second, path);
+	peer_greet(&second, NULL);
+	assert_int_equal(claim(&first, DEVICE), 0);
+	assert_int_equal(claim(&first, DEVICE), 0);
+	assert_int_equal(claim(&second, DEVICE), -EBUSY);
+	assert_int_equal(claim(&second, "vif/0"), 0);
+	assert_int_equal(claim(&second, ""), -EINVAL);
+	assert_int_equal(claim(&second, "vif/\033[2J"), -EINVAL);
+	memset(&unended, 'x', sizeof(unended));
+	assert_int_equal(peer_ask(&second, ATTACH_CLAIM, &unended, sizeof(unended), &message),
+			 -EINVAL);
+	/* What was refused took nothing away; and the dead one's claim is free at once. */
+	assert_int_equal(claim(&first, "vif/0"), -EBUSY);
+	peer_close(&first);
+	assert_int_equal(claim(&second, DEVICE), 0);
+	peer_close(&second);
+}
+
+/* The claim of a back-end that the shim started is there before it says so, and until it has ended. */
+static void a_daemons_device_is_its_own(void **state)
+{
+	pid_t pid = fork();
+	struct peer daemon, other;
+
+	if (!pid) {
+		pause();
+		_exit(0);
+	}
+	peer_open(&daemon, DEVICE, pidfd_open(pid, 0));
+	peer_connect(&other, path);
+	peer_greet(&other, NULL);
+	assert_int_equal(claim(&other, DEVICE), -EBUSY);
+	peer_greet(&daemon, NULL);
+	assert_int_equal(claim(&daemon, DEVICE), 0);
+	peer_close(&daemon);
+	assert_int_equal(claim(&other, DEVICE), -EBUSY);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	fake_eventually(claim(&other, DEVICE) == 0);
+	peer_close(&other);
+}
+
 static void release_frees_what_a_dead_one_left(void **state)
 {
 	struct attach_bind bind = {.guest_port = unbound()};
@@ -583,6 +642,8 @@ int main(void)
 		TEST(ports_are_bound_and_unbound),
 		TEST(the_guest_closes_a_port),
 		TEST(it_comes_back_by_its_cookie),
+		TEST(a_device_has_one_back_end),
+		TEST(a_daemons_device_is_its_own),
 		TEST(release_frees_what_a_dead_one_left),
 		TEST(a_daemons_pins_last_as_long_as_its_process),
 		TEST(a_reset_waits_for_all),

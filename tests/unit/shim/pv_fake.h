@@ -199,7 +199,7 @@ static inline struct attach_hello peer_hello(const uint8_t *cookie)
 	struct attach_hello hello = {
 		.magic = ATTACH_MAGIC,
 		.version_major = ATTACH_VERSION_MAJOR,
-		.features = 1 << ATTACH_F_LEDGER | 1 << ATTACH_F_MEMORY_CHANGES,
+		.features = 1 << ATTACH_F_LEDGER | 1 << ATTACH_F_MEMORY_CHANGES | 1 << ATTACH_F_CLAIM,
 		.name = "test",
 	};
 
