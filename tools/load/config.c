@@ -299,6 +299,7 @@ static void check_net(const struct load_config *config)
 void load_config_parse(struct load_config *config, int argc, char **argv)
 {
 	option_parse(&program, argc, argv, config);
+	config->path = config->socket;
 	if (!config->block_size)
 		config->block_size = config->device == LOAD_BLK ? 4096 : 64;
 	if (config->device == LOAD_BLK)

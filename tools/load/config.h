@@ -14,7 +14,8 @@
 enum load_device {
 	LOAD_BLK,
 	LOAD_NET_TX,
-	LOAD_NET_RX
+	LOAD_NET_RX,
+	LOAD_DEVICES
 };
 enum load_pattern {
 	LOAD_RANDOM,
@@ -36,6 +37,7 @@ enum load_feature {
 
 struct load_config {
 	const char *socket;
+	const char *path; /* of whichever socket: what error lines name */
 	unsigned int device, pattern, wait, ring;
 	unsigned int event_idx, indirect, in_order;
 	uint64_t queues, depth, queue_size;

@@ -43,7 +43,7 @@ static double cpu_seconds(pid_t pid)
 /* Until @deadline_ns; false when the back-end hung up before. */
 static bool wait_until(const struct load_front *front, uint64_t deadline_ns)
 {
-	struct pollfd poll_fd = {.fd = front->vhost.fd, .events = POLLRDHUP};
+	struct pollfd poll_fd = {.fd = front->connection, .events = POLLRDHUP};
 
 	for (;;) {
 		uint64_t now = load_now_ns(), left = deadline_ns > now ? deadline_ns - now : 0;
@@ -188,7 +188,7 @@ int main(int argc, char **argv)
 	static struct load_front front;
 	struct worker *workers;
 	unsigned int i;
-	bool alive;
+	bool alive, let_go = true;
 
 	load_config_parse(&config, argc, argv);
 	signal(SIGPIPE, SIG_IGN);
@@ -198,9 +198,9 @@ int main(int argc, char **argv)
 
 	alive = run(&front, workers, &report) && linger(&front, &report);
 	if (alive)
-		load_front_stop(&front);
+		let_go = load_front_stop(&front);
 	else
-		log_error("%s: the back-end closed the connection", config.socket);
+		log_error("%s: the back-end closed the connection", config.path);
 
 	report.config = &config;
 	report.features = front.features;
@@ -210,5 +210,5 @@ int main(int argc, char **argv)
 		worker_close(&workers[i]);
 	free(workers);
 	load_front_close(&front);
-	return alive && report_is_good(&report) ? 0 : 1;
+	return alive && report_is_good(&report) && let_go ? 0 : 1;
 }

@@ -132,17 +132,17 @@ void report_print(const struct report *report)
 bool report_is_good(const struct report *report)
 {
 	const struct worker_result *total = &report->total;
-	const char *socket = report->config->socket;
+	const char *path = report->config->path;
 
 	if (total->broken)
-		log_error("%s: the back-end broke the ring's protocol", socket);
+		log_error("%s: the back-end broke the ring's protocol", path);
 	if (total->stuck)
-		log_error("%s: %llu requests never came back", socket,
+		log_error("%s: %llu requests never came back", path,
 			  (unsigned long long)total->stuck);
 	if (total->errors)
-		log_error("%s: %llu requests failed", socket, (unsigned long long)total->errors);
+		log_error("%s: %llu requests failed", path, (unsigned long long)total->errors);
 	if (total->mismatches)
-		log_error("%s: %llu blocks were read that nobody had written so", socket,
+		log_error("%s: %llu blocks were read that nobody had written so", path,
 			  (unsigned long long)total->mismatches);
 	return !total->broken && !total->stuck && !total->errors && !total->mismatches;
 }

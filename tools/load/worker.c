@@ -39,7 +39,7 @@ const struct workload *workload_of(const struct load_config *config)
 
 uint64_t worker_memory(const struct load_config *config)
 {
-	return config->queues * config->depth * workload_of(config)->slot_bytes(config);
+	return config->queues * config->depth * load_wire_of(config)->slot_bytes(config);
 }
 
 void worker_open(struct worker *worker, struct load_front *front, struct window *window,
@@ -71,9 +71,12 @@ void worker_open(struct worker *worker, struct load_front *front, struct window 
 	if (!worker->requests)
 		die_errno("no memory for requests");
 	for (i = config->depth; i-- > 0;) {
-		worker->workload->lay_out(worker, &worker->requests[i]);
-		worker->requests[i].next = worker->free;
-		worker->free = &worker->requests[i];
+		struct request *request = &worker->requests[i];
+
+		worker->queue->wire->lay_out(front, worker->queue, request);
+		worker->workload->fill(worker, request);
+		request->next = worker->free;
+		worker->free = request;
 	}
 }
 
@@ -82,7 +85,7 @@ void worker_close(struct worker *worker)
 	unsigned int i;
 
 	for (i = 0; i < worker->config->depth; i++)
-		free(worker->requests[i].buffers);
+		worker->queue->wire->release(&worker->requests[i]);
 	free(worker->requests);
 	stamp_close(&worker->stamps);
 }
@@ -104,8 +107,7 @@ static void worker_pin(const struct worker *worker)
 
 static bool worker_add(struct worker *worker, struct request *request)
 {
-	if (virtqueue_add(&worker->queue->ring, request->buffers, request->readable,
-			  request->writable, request, request->table, request->table_address) < 0)
+	if (!worker->queue->wire->add(worker->queue, request))
 		return false;
 	request->start_ns = worker->now_ns;
 	worker->in_flight++;
@@ -126,10 +128,10 @@ static void worker_submit(struct worker *worker)
 			break;
 		worker->free = request->next;
 		if (!worker_add(worker, request))
-			die("--depth: queue %u of %u descriptors has no room for %u requests; use "
-			    "a larger "
-			    "--queue-size",
-			    worker->queue->index, worker->queue->areas.size, worker->in_flight + 1);
+			die("--depth: queue %u of size %llu has no room for %u requests; use a "
+			    "larger --queue-size",
+			    worker->queue->index, (unsigned long long)worker->config->queue_size,
+			    worker->in_flight + 1);
 		worker->left--;
 		added++;
 	}
@@ -156,24 +158,21 @@ static void worker_count(struct worker *worker, const struct request *request)
 /* Takes back all that is finished; how many that were. */
 static unsigned int worker_reap(struct worker *worker)
 {
-	enum virtqueue_result found;
+	struct load_queue *queue = worker->queue;
 	unsigned int count = 0;
-	uint32_t written;
-	void *token;
+	struct load_done done;
+	enum load_found found;
 
-	while ((found = virtqueue_reap(&worker->queue->ring, &token, &written)) ==
-	       VIRTQUEUE_FOUND) {
-		struct request *request = token;
-
+	while ((found = queue->wire->reap(queue, &done)) == LOAD_FOUND) {
 		if (!count++)
 			worker->now_ns = load_now_ns();
-		worker_count(worker, request);
-		worker->workload->complete(worker, request, written);
-		request->next = worker->free;
-		worker->free = request;
+		worker_count(worker, done.request);
+		worker->workload->complete(worker, &done);
+		done.request->next = worker->free;
+		worker->free = done.request;
 		worker->in_flight--;
 	}
-	if (found == VIRTQUEUE_BROKEN)
+	if (found == LOAD_BROKEN)
 		worker->result.broken = true;
 	return count;
 }

@@ -11,27 +11,13 @@
 
 #include "tools/load/front.h"
 #include "tools/load/histogram.h"
+#include "tools/load/request.h"
 #include "tools/load/stamp.h"
 
 /* When completions count, CLOCK_MONOTONIC; written before the threads start. */
 struct window {
 	uint64_t start_ns, end_ns;
 	_Atomic bool abandoned; /* the back-end is gone: do not wait for it */
-};
-
-/* A slot for one request: its memory is laid out once, and shared with the back-end. */
-struct request {
-	struct request *next; /* free list */
-	void *data;
-	struct virtio_blk_outhdr *header; /* blk */
-	volatile uint8_t *status; /* blk */
-	void *table; /* indirect; NULL: not negotiated */
-	uint64_t table_address;
-	struct virtqueue_buffer *buffers;
-	uint16_t readable, writable; /* of this use, as the rest below */
-	bool is_write;
-	uint64_t block;
-	uint64_t start_ns;
 };
 
 struct worker_result {
@@ -48,11 +34,11 @@ struct worker;
 
 /* What differs between a disk and a network. */
 struct workload {
-	uint64_t (*slot_bytes)(const struct load_config *config);
-	void (*lay_out)(struct worker *worker, struct request *request);
+	/* What its memory holds at first. */
+	void (*fill)(struct worker *worker, struct request *request);
 	/* False: nothing can be asked for now. */
 	bool (*prepare)(struct worker *worker, struct request *request);
-	void (*complete)(struct worker *worker, struct request *request, uint32_t written);
+	void (*complete)(struct worker *worker, const struct load_done *done);
 };
 
 extern const struct workload workload_blk, workload_net_tx, workload_net_rx;

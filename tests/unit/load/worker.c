@@ -13,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "tools/load/virtio.h"
 #include "tools/load/worker.h"
 
 #define RING_SIZE 16
@@ -21,21 +22,22 @@
 struct fixture {
 	struct load_config config;
 	struct load_front front;
-	struct load_queue rx, tx;
+	struct virtio_queue rx, tx;
 	struct window window;
 	struct worker worker;
 };
 
-static void open_queue(struct fixture *fx, struct load_queue *queue)
+static void open_queue(struct fixture *fx, struct virtio_queue *queue)
 {
 	struct load_memory *memory = &fx->front.memory;
 	uint64_t address;
 
-	queue->kick = eventfd(0, EFD_NONBLOCK);
-	queue->call = eventfd(0, EFD_NONBLOCK);
+	queue->base.config = &fx->config;
+	queue->base.kick = eventfd(0, EFD_NONBLOCK);
+	queue->base.call = eventfd(0, EFD_NONBLOCK);
 	queue->areas.size = RING_SIZE;
-	queue->areas.descriptors = load_memory_take(
-		memory, virtqueue_descriptors_bytes(RING_SIZE, 0), 64, &address);
+	queue->areas.descriptors =
+		load_memory_take(memory, virtqueue_descriptors_bytes(RING_SIZE, 0), 64, &address);
 	queue->areas.driver =
 		load_memory_take(memory, virtqueue_driver_bytes(RING_SIZE, 0), 64, &address);
 	queue->areas.device =
@@ -62,16 +64,16 @@ static int setup(void **state)
 	region->size = BYTES;
 	open_queue(fx, &fx->rx);
 	open_queue(fx, &fx->tx);
-	fx->front.queues[0] = &fx->rx;
-	fx->front.queues[1] = &fx->tx;
+	fx->front.queues[0] = &fx->rx.base;
+	fx->front.queues[1] = &fx->tx.base;
 	*state = fx;
 	return 0;
 }
 
-static void close_queue(struct load_queue *queue)
+static void close_queue(struct virtio_queue *queue)
 {
-	close(queue->kick);
-	close(queue->call);
+	close(queue->base.kick);
+	close(queue->base.call);
 }
 
 static int teardown(void **state)
@@ -88,6 +90,7 @@ static int teardown(void **state)
 static void run(struct fixture *fx, unsigned int device, uint64_t count, uint64_t runtime_ns)
 {
 	fx->config.device = device;
+	fx->rx.base.wire = fx->tx.base.wire = load_wire_of(&fx->config);
 	fx->config.count = count;
 	fx->window.start_ns = load_now_ns();
 	fx->window.end_ns = count ? UINT64_MAX : fx->window.start_ns + runtime_ns;
