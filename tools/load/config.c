@@ -5,19 +5,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "abi/blkif.h"
+#include "abi/xen_ring.h"
 #include "common/log.h"
 #include "common/option.h"
 #include "ring/virtqueue.h"
 
+#define XEN_DIRECT_BYTES_MAX (BLKIF_SEGMENTS_MAX * XEN_RING_PAGE_BYTES)
+
 static const char *const devices[] = {"blk", "net-tx", "net-rx", NULL};
 static const char *const patterns[] = {"random", "sequential", NULL};
 static const char *const waits[] = {"poll", "sleep", NULL};
-static const char *const rings[] = {"split", "packed", NULL};
+static const char *const rings[] = {"split", "packed", "xen", NULL};
 static const char *const features[] = {"auto", "on", "off", NULL};
 
 const char *load_device_name(unsigned int device)
 {
 	return devices[device];
+}
+
+const char *load_ring_name(unsigned int ring)
+{
+	return rings[ring];
 }
 
 static int parse_seconds(double *seconds, const char *value, char *reason, size_t size)
@@ -90,8 +99,17 @@ static const struct option_spec options[] = {
 	 .offset = FIELD(socket),
 	 .argument = "PATH",
 	 .minimum = 1,
-	 .required = true,
-	 .help = "The Unix socket at which the back-end listens."},
+	 .help = "The Unix socket at which a vhost-user back-end listens."},
+	{.name = "attach",
+	 .kind = OPTION_STRING,
+	 .offset = FIELD(attach),
+	 .argument = "PATH",
+	 .minimum = 1,
+	 .help = "For Xen's rings: listen at this Unix socket, as pvkit-shim does, until a "
+		 "back-end "
+		 "attaches: pvkit-blkd --attach=PATH --device=vbd/51712, or pvkit-netd "
+		 "--attach=PATH --device=vif/0. It is served as a guest's device for one run, "
+		 "and ends with it."},
 	{.name = "device",
 	 .kind = OPTION_CHOICE,
 	 .offset = FIELD(device),
@@ -110,12 +128,15 @@ static const struct option_spec options[] = {
 	 .offset = FIELD(queue_size),
 	 .minimum = 2,
 	 .maximum = VIRTQUEUE_SIZE_MAX,
-	 .help = "Descriptors of a ring, a power of two; 256 by default."},
+	 .help = "Descriptors of a ring, a power of two; 256 by default. With Xen's rings: "
+		 "requests "
+		 "of it, 32 to 512; for a network device always 256."},
 	{.name = "ring",
 	 .kind = OPTION_CHOICE,
 	 .offset = FIELD(ring),
 	 .choices = rings,
-	 .help = "The format of the virtqueue; split by default."},
+	 .help = "The format of the ring. By --socket a virtqueue: split, the default, or packed; "
+		 "by --attach xen."},
 	{.name = "event-idx",
 	 .kind = OPTION_CHOICE,
 	 .offset = FIELD(event_idx),
@@ -128,12 +149,18 @@ static const struct option_spec options[] = {
 	 .offset = FIELD(indirect),
 	 .choices = features,
 	 .help = "Put each request into a table of its own, one slot of the ring; auto by "
-		 "default."},
+		 "default, which with Xen's rings means requests of more than 11 pages."},
 	{.name = "in-order",
 	 .kind = OPTION_CHOICE,
 	 .offset = FIELD(in_order),
 	 .choices = features,
 	 .help = "Have the back-end complete in order; off by default."},
+	{.name = "persistent",
+	 .kind = OPTION_CHOICE,
+	 .offset = FIELD(persistent),
+	 .choices = features,
+	 .help = "With Xen's rings to a disk: grant each page once, for all requests; auto by "
+		 "default. off: give it with each request and take it back after."},
 	{.name = "load", .kind = OPTION_HEADING, .help = "The load"},
 	{.name = "depth",
 	 .kind = OPTION_NUMBER,
@@ -153,7 +180,8 @@ static const struct option_spec options[] = {
 	 .offset = FIELD(segments),
 	 .minimum = 1,
 	 .maximum = LOAD_SEGMENTS_MAX,
-	 .help = "Descriptors over which the data of a request is spread; 1 by default."},
+	 .help = "Descriptors over which the data of a request is spread; 1 by default. With Xen's "
+		 "rings it is always one a page."},
 	{.name = "reads",
 	 .kind = OPTION_NUMBER,
 	 .offset = FIELD(reads),
@@ -227,7 +255,7 @@ static const struct option_spec options[] = {
 	 .minimum = 1,
 	 .maximum = INT32_MAX,
 	 .help = "Measure the CPU time of this process too, all its threads, and say how many "
-		 "requests it did for a second of it."},
+		 "requests it did for a second of it. By --attach that is whoever attached."},
 	{.name = "json",
 	 .kind = OPTION_FLAG,
 	 .offset = FIELD(json),
@@ -237,15 +265,15 @@ static const struct option_spec options[] = {
 
 static const struct program_spec program = {
 	.name = "pvkit-load",
-	.summary = "load a vhost-user back-end and measure it",
-	.usage = "--socket=PATH [OPTION]...",
+	.summary = "load a back-end and measure it",
+	.usage = "--socket=PATH|--attach=PATH [OPTION]...",
 	.description =
-		"pvkit-load is the front-end of a virtio device without a guest behind it: it "
-		"connects to "
-		"any vhost-user back-end for virtio-blk or virtio-net, shares memory with it, and "
-		"drives its rings from one thread a queue. It prints requests a second, bytes a "
-		"second, and latencies from the moment before a request is put on its ring to the "
-		"moment after it is taken off.\n"
+		"pvkit-load is the front-end of a device without a guest behind it: it connects to "
+		"any vhost-user back-end for virtio-blk or virtio-net (--socket), or plays shim "
+		"and guest for a pvkit-blkd or pvkit-netd that attaches for Xen's blkif or netif "
+		"(--attach), shares memory with it, and drives its rings from one thread a queue. "
+		"It prints requests a second, bytes a second, and latencies from the moment before "
+		"a request is put on its ring to the moment after it is taken off.\n"
 		"\n"
 		"With --wait=sleep it sleeps on the back-end's interrupt as a guest does, with "
 		"--wait=poll it shows what the back-end itself can do. Pin it to other CPUs than "
@@ -253,7 +281,9 @@ static const struct program_spec program = {
 		"back-end.",
 	.examples = "  pvkit-blkd --socket-path=/tmp/disk.sock --blk-file=disk.img &\n"
 		    "  pvkit-load --socket=/tmp/disk.sock --depth=32 --reads=70 --verify\n"
-		    "  pvkit-load --socket=/tmp/disk.sock --queues=2 --wait=sleep --json",
+		    "  pvkit-load --socket=/tmp/disk.sock --queues=2 --wait=sleep --json\n"
+		    "  pvkit-load --attach=/tmp/xen.sock --depth=32 &\n"
+		    "  pvkit-blkd --attach=/tmp/xen.sock --device=vbd/51712 --blk-file=disk.img",
 	.exit_status =
 		"0\tAll requests were completed, and checked where asked for.\n"
 		"1\tNo connection, failed requests, wrong data, or requests that never came back.\n"
@@ -296,22 +326,64 @@ static void check_net(const struct load_config *config)
 		    (unsigned long long)config->block_size);
 }
 
+static void choose_ring(struct load_config *config)
+{
+	if (!config->socket == !config->attach)
+		bad("one of --socket and --attach is needed");
+	config->path = config->attach ? config->attach : config->socket;
+	if (config->ring == LOAD_RING_OF_CONNECTION)
+		config->ring = config->attach ? LOAD_XEN : LOAD_SPLIT;
+	if (config->ring == LOAD_XEN && !config->attach)
+		bad("--ring: 'xen' is for back-ends that attach; use --attach=PATH in place of "
+		    "--socket");
+	if (config->ring != LOAD_XEN && config->attach)
+		bad("--ring: '%s' is for vhost-user; use --socket=PATH in place of --attach",
+		    load_ring_name(config->ring));
+	if (config->ring != LOAD_XEN && config->persistent == LOAD_ON)
+		bad("--persistent: virtqueues have no grants, use --attach");
+}
+
+static void check_xen(const struct load_config *config)
+{
+	if (config->event_idx == LOAD_OFF)
+		bad("--event-idx: Xen's rings cannot do without it");
+	if (config->in_order == LOAD_ON)
+		bad("--in-order: Xen's rings know nothing such");
+	if (config->segments != 1)
+		bad("--segments: on Xen's rings the data is spread over pages, one a segment");
+	if (config->device == LOAD_BLK) {
+		if (config->queue_size < 32 || config->queue_size > 512)
+			bad("--queue-size: '%llu' is out of range for a Xen ring, expected 32..512",
+			    (unsigned long long)config->queue_size);
+		if (config->indirect == LOAD_OFF && config->block_size > XEN_DIRECT_BYTES_MAX)
+			bad("--indirect: without, a request has %u bytes at most",
+			    XEN_DIRECT_BYTES_MAX);
+		return;
+	}
+	if (config->queue_size != 256)
+		bad("--queue-size: a Xen ring of a network device has 256 slots");
+	if (config->persistent == LOAD_ON)
+		bad("--persistent: netif has no persistent grants, use --device=blk");
+}
+
 void load_config_parse(struct load_config *config, int argc, char **argv)
 {
 	option_parse(&program, argc, argv, config);
-	config->path = config->socket;
+	choose_ring(config);
 	if (!config->block_size)
 		config->block_size = config->device == LOAD_BLK ? 4096 : 64;
 	if (config->device == LOAD_BLK)
 		check_blk(config);
 	else
 		check_net(config);
-	if (config->ring == LOAD_SPLIT && (config->queue_size & (config->queue_size - 1)))
+	if (config->ring != LOAD_PACKED && (config->queue_size & (config->queue_size - 1)))
 		bad("--queue-size: '%llu' is no power of two",
 		    (unsigned long long)config->queue_size);
 	if (config->depth > config->queue_size)
 		bad("--depth: '%llu' is more than the %llu of --queue-size",
 		    (unsigned long long)config->depth, (unsigned long long)config->queue_size);
+	if (config->ring == LOAD_XEN)
+		check_xen(config);
 	if (!config->count && !(config->runtime > 0))
 		bad("--runtime: '0' is out of range; without --count it must be more");
 	if (config->count)

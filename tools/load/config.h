@@ -27,7 +27,9 @@ enum load_wait {
 };
 enum load_ring {
 	LOAD_SPLIT,
-	LOAD_PACKED
+	LOAD_PACKED,
+	LOAD_XEN,
+	LOAD_RING_OF_CONNECTION /* split by --socket, xen by --attach */
 };
 enum load_feature {
 	LOAD_AUTO,
@@ -36,10 +38,11 @@ enum load_feature {
 };
 
 struct load_config {
-	const char *socket;
+	const char *socket; /* one of these */
+	const char *attach;
 	const char *path; /* of whichever socket: what error lines name */
 	unsigned int device, pattern, wait, ring;
-	unsigned int event_idx, indirect, in_order;
+	unsigned int event_idx, indirect, in_order, persistent;
 	uint64_t queues, depth, queue_size;
 	uint64_t block_size, segments, reads, size;
 	uint64_t count; /* requests in all; 0: by time */
@@ -54,5 +57,6 @@ struct load_config {
 void load_config_parse(struct load_config *config, int argc, char **argv);
 
 const char *load_device_name(unsigned int device);
+const char *load_ring_name(unsigned int ring);
 
 #endif

@@ -130,7 +130,7 @@ void load_queue_sleep(struct load_queue *queue, int milliseconds)
 
 const struct load_transport *load_transport_of(const struct load_config *config)
 {
-	return &load_virtio;
+	return config->ring == LOAD_XEN ? &load_xen : &load_virtio;
 }
 
 const struct load_wire *load_wire_of(const struct load_config *config)
@@ -144,6 +144,7 @@ void load_front_open(struct load_front *front, const struct load_config *config,
 	front->config = config;
 	front->transport = load_transport_of(config);
 	front->connection = -1;
+	front->backend = (pid_t)config->backend_pid;
 	front->queue_count = config->device == LOAD_BLK ? config->queues : 2 * config->queues;
 	front->transport->open(front, extra);
 }

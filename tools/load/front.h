@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "hypervisor-shim/hvm/vhost_user.h"
 #include "tools/load/config.h"
@@ -43,6 +44,7 @@ struct load_front {
 	const struct load_transport *transport;
 	struct vhost_user_front vhost; /* virtqueues only */
 	int connection; /* a socket that hangs up when the back-end is gone */
+	pid_t backend; /* whose CPU time is measured; 0: nobody's */
 	struct load_memory memory;
 	uint64_t features; /* negotiated: VIRTQUEUE_F_*; of Xen's rings, what is like them */
 	bool persistent; /* Xen: grants outlive their request */
@@ -61,7 +63,8 @@ enum load_found {
 struct load_done {
 	struct request *request;
 	int status; /* 0: good; else what the back-end said */
-	uint32_t bytes; /* net-rx: of the frame */
+	uint32_t bytes; /* net-rx: of the frame, or of this part of it */
+	bool part; /* net-rx: the frame goes on in another request */
 };
 
 /* A request, on the rings of one transport. Of all but the first two, a queue's thread is the only user. */
@@ -96,7 +99,7 @@ struct load_transport {
 	const struct load_wire *wires[LOAD_DEVICES];
 };
 
-extern const struct load_transport load_virtio;
+extern const struct load_transport load_virtio, load_xen;
 
 const struct load_transport *load_transport_of(const struct load_config *config);
 const struct load_wire *load_wire_of(const struct load_config *config);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * pvkit-load: a vhost-user front-end without a guest, to load and to measure a back-end.
+ * pvkit-load: a front-end without a guest, to load and to measure a back-end.
  *
  * The main thread connects, starts one thread a queue, and does nothing then but look at the clock
  * and at the socket: a back-end that goes away ends the run, instead of leaving it wait.
@@ -107,19 +107,19 @@ static bool run(struct load_front *front, struct worker *workers, struct report 
 	window->start_ns = load_now_ns() + (uint64_t)(config->ramp * 1e9);
 	window->end_ns =
 		config->count ? UINT64_MAX : window->start_ns + (uint64_t)(config->runtime * 1e9);
-	before = cpu_seconds(config->backend_pid);
+	before = cpu_seconds(front->backend);
 	start_workers(workers, config->queues);
 	if (!config->count) {
 		alive = wait_until(front, window->start_ns);
 		if (alive && config->ramp > 0)
-			before = cpu_seconds(config->backend_pid);
+			before = cpu_seconds(front->backend);
 		alive = alive && wait_until(front, window->end_ns);
 		if (alive)
-			after = cpu_seconds(config->backend_pid);
+			after = cpu_seconds(front->backend);
 	}
 	alive = wait_for_workers(front, workers) && alive;
 	if (config->count && alive)
-		after = cpu_seconds(config->backend_pid);
+		after = cpu_seconds(front->backend);
 	report->backend_seconds = after >= 0 ? after - before : -1;
 	return alive;
 }
@@ -135,11 +135,11 @@ static bool linger(const struct load_front *front, struct report *report)
 		return true;
 	if (!wait_until(front, start))
 		return false;
-	before = cpu_seconds(config->backend_pid);
+	before = cpu_seconds(front->backend);
 	if (!wait_until(front, start + (uint64_t)(config->linger * 1e9)))
 		return false;
-	if (config->backend_pid)
-		report->idle_share = (cpu_seconds(config->backend_pid) - before) / config->linger;
+	if (front->backend)
+		report->idle_share = (cpu_seconds(front->backend) - before) / config->linger;
 	return true;
 }
 
@@ -179,6 +179,7 @@ int main(int argc, char **argv)
 		.segments = 1,
 		.reads = 100,
 		.in_order = LOAD_OFF,
+		.ring = LOAD_RING_OF_CONNECTION,
 		.runtime = 5,
 		.timeout = 30,
 		.seed = 1,
@@ -204,6 +205,7 @@ int main(int argc, char **argv)
 
 	report.config = &config;
 	report.features = front.features;
+	report.persistent = front.persistent;
 	sum_up(&report, workers, &window, alive);
 	report_print(&report);
 	for (i = 0; i < config.queues; i++)

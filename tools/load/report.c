@@ -66,11 +66,12 @@ static void print_json(const struct report *report)
 	       (unsigned long long)config->depth, (unsigned long long)config->block_size,
 	       (unsigned long long)config->reads,
 	       config->pattern == LOAD_RANDOM ? "random" : "sequential",
-	       config->wait == LOAD_POLL ? "poll" : "sleep",
-	       config->ring == LOAD_PACKED ? "packed" : "split",
+	       config->wait == LOAD_POLL ? "poll" : "sleep", load_ring_name(config->ring),
 	       report->features & VIRTQUEUE_F_EVENT_IDX ? "true" : "false",
 	       report->features & VIRTQUEUE_F_INDIRECT ? "true" : "false",
 	       report->features & VIRTQUEUE_F_IN_ORDER ? "true" : "false");
+	if (config->ring == LOAD_XEN)
+		printf(",\"persistent\":%s", report->persistent ? "true" : "false");
 	printf(",\"seconds\":%.6f,\"requests\":%llu,\"iops\":%.1f,\"bytes_per_second\":%.1f",
 	       report->seconds, (unsigned long long)total->completed,
 	       per_second(report, (double)total->completed),

@@ -8,6 +8,7 @@
 struct report {
 	const struct load_config *config;
 	uint64_t features;
+	bool persistent;
 	double seconds;
 	double backend_seconds; /* CPU time; negative: not measured */
 	double idle_share; /* of a CPU, in the time of --linger; negative: not measured */

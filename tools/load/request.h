@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "abi/blkif.h"
 #include "ring/virtqueue.h"
 
 /* Which parts of it a virtqueue's back-end is shown. */
@@ -17,6 +18,16 @@ struct virtio_request {
 	void *table; /* indirect; NULL: not negotiated */
 	uint64_t table_address;
 	struct virtqueue_buffer *buffers;
+};
+
+/* What a Xen ring's back-end is shown: pages, by their grants. */
+struct xen_request {
+	uint32_t *references; /* of the data's pages, then of those that list them */
+	uint32_t pages, tables;
+	union blkif_req slot; /* blk: as it goes onto the ring */
+	uint32_t slot_bytes; /* of it */
+	uint32_t unanswered; /* net: slots */
+	int status; /* net: of those that are answered */
 };
 
 struct request {
@@ -29,6 +40,7 @@ struct request {
 	uint64_t offset; /* blk: on the disk, bytes */
 	union {
 		struct virtio_request virtio;
+		struct xen_request xen;
 	};
 };
 

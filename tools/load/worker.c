@@ -160,13 +160,14 @@ static unsigned int worker_reap(struct worker *worker)
 {
 	struct load_queue *queue = worker->queue;
 	unsigned int count = 0;
-	struct load_done done;
+	struct load_done done = {0};
 	enum load_found found;
 
 	while ((found = queue->wire->reap(queue, &done)) == LOAD_FOUND) {
 		if (!count++)
 			worker->now_ns = load_now_ns();
-		worker_count(worker, done.request);
+		if (!done.part)
+			worker_count(worker, done.request);
 		worker->workload->complete(worker, &done);
 		done.request->next = worker->free;
 		worker->free = done.request;
