@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT OR GPL-2.0
 #
-# pvkit-load against pvkit-blkd: whatever is written is read back, in every form of ring; and what goes wrong
-# is seen.
+# pvkit-load against pvkit-blkd and pvkit-netd: whatever is written is read back, whatever is sent arrives as it
+# was, in every form of ring; and what goes wrong is seen.
 set -u
 . tests/lib.sh
 own_namespaces "$0" "$@" || true
@@ -90,4 +90,137 @@ sleep 0.5
 { stop victim KILL; } 2>/dev/null
 ok 'a back-end that dies ends the run' status_is 1 reap runner 10
 ok 'with a line that says so' says "$scratch/runner.log" 'the back-end closed the connection'
+
+# ---- Xen's rings: the daemon attaches to the load -----------------------------------------------------------
+
+# attach NAME LOAD-OPTION… -- DAEMON OPTION…: both in the background, as NAME and NAME-daemon.
+attach() {
+	local name=$1 daemon options=()
+	shift
+	while [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
+	daemon=$2
+	shift 2
+	spawn "$name" "$BUILD/pvkit-load" --attach="$scratch/$name.xen" "${options[@]}"
+	within 10 test -S "$scratch/$name.xen" || return
+	spawn "$name-daemon" "$BUILD/$daemon" --attach="$scratch/$name.xen" "$@"
+}
+
+# ended NAME STATUS: the load, with that; what it said is shown where it is another. Its back-end goes with it.
+ended() {
+	local load=0 daemon=0
+	reap "$1" 30 || load=$?
+	reap "$1-daemon" 10 || daemon=$?
+	cat "$scratch/$1.log" "$scratch/$1-daemon.log"
+	same "the load's status" "$load" "$2" || return
+	[ "$2" -ne 0 ] || same "the daemon's status" "$daemon" 0
+}
+
+served() { # LOAD-OPTION… -- DAEMON OPTION…
+	attach xen "$@" && ended xen 0
+}
+
+disk="pvkit-blkd --device=vbd/51712 --blk-file=$scratch/a.img"
+for persistent in on off; do
+	for indirect in on auto; do
+		# shellcheck disable=SC2086
+		ok "verified: xen, persistent $persistent, indirect $indirect" served $verify \
+			--persistent=$persistent --indirect=$indirect -- $disk
+	done
+	# shellcheck disable=SC2086
+	ok "verified: xen, persistent $persistent, 2 queues, asleep, rings of a page" served $verify \
+		--persistent=$persistent --queues=2 --wait=sleep --queue-size=32 -- $disk --num-queues=2
+	# shellcheck disable=SC2086
+	ok "verified: xen, persistent $persistent, large, sequential" served --verify --reads=30 --count=4000 \
+		--persistent=$persistent --block-size=512K --depth=4 --pattern=sequential -- $disk
+done
+# shellcheck disable=SC2086
+ok 'verified: xen, the largest ring, full' served $verify --queue-size=512 --depth=512 -- $disk
+
+ok 'xen by time, as JSON' served --runtime=0.5 --ramp=0.1 --json -- pvkit-blkd --device=vbd/51712 \
+	--engine=null --null-size=1G
+ok 'with figures that fit each other' same 'the relation' "$(perl -MJSON::PP -ne 'next unless /^\{/;
+	my $j = decode_json($_); print $j->{ring} eq "xen" && $j->{persistent} && $j->{backend_cpu_seconds} > 0 &&
+	abs($j->{iops} * $j->{seconds} - $j->{requests}) < 1 ? "fits" : "does not"' "$scratch/xen.log")" fits
+
+(sleep 0.5 && dd if=/dev/zero of="$scratch/a.img" bs=1M count=16 conv=notrunc status=none) &
+writer=$!
+# shellcheck disable=SC2086
+attach liar --verify --reads=50 --runtime=2 -- $disk
+ok 'wrong data is found on Xen rings too' ended liar 1
+wait $writer
+
+# fails NAME PATTERN LOAD-OPTION… -- DAEMON OPTION…: the load ends with a line that says why.
+fails() {
+	local name=$1 pattern=$2
+	shift 2
+	attach "$name" "$@" && ended "$name" 1 && says "$scratch/$name.log" "$pattern"
+}
+# shellcheck disable=SC2086
+{
+	ok 'a network load for a disk' fails f1 'serves vbd/51712; for that use --device=blk' \
+		--device=net-tx -- $disk
+	ok 'a disk load for a network' fails f2 'serves vif/0; for that use --device=net-tx' \
+		-- pvkit-netd --device=vif/0 --link=null
+	ok 'more queues than there are for xen' fails f3 'has only 1' --queues=2 -- $disk --num-queues=1
+	ok 'larger requests than there are' fails f4 'takes requests of 524288 bytes' --block-size=1M --depth=2 -- $disk
+	ok 'a read-only disk for xen' fails f5 'read-only; use --reads=100' --reads=0 -- $disk --read-only
+	ok 'a device that nobody has' fails f6 'attached, and does not serve vbd/51712' --timeout=1 -- \
+		pvkit-blkd --device=vbd/99 --engine=null --null-size=1G
+}
+ok 'nobody who attaches' refused 1 'no back-end attached within 1 s' \
+	"$BUILD/pvkit-load" --attach="$scratch/none.xen" --timeout=1
+ok 'and no socket is left' test ! -e "$scratch/none.xen"
+ok 'a Xen ring by vhost-user' refused 2 'use --attach' load nobody --ring=xen
+ok 'both kinds of connection' refused 2 'one of --socket and --attach' load nobody --attach="$scratch/none.xen"
+
+attach victim --runtime=60 -- pvkit-blkd --device=vbd/51712 --engine=null --null-size=1G
+sleep 0.7
+{ stop victim-daemon KILL; } 2>/dev/null
+ok 'a back-end that dies ends the run on Xen rings' status_is 1 reap victim 10
+ok 'with a line that says so too' says "$scratch/victim.log" 'the back-end closed the connection'
+
+# ---- frames ------------------------------------------------------------------------------------------------
+
+null='pvkit-netd --device=vif/0 --link=null'
+# shellcheck disable=SC2086
+{
+	ok 'frames are sent' served --device=net-tx --count=20000 -- $null
+	ok 'in several pages' served --device=net-tx --block-size=65000 --depth=8 --count=5000 -- $null
+	ok 'in two pairs, asleep' served --device=net-tx --queues=2 --wait=sleep --count=20000 -- $null --queue-pairs=2
+}
+
+# From one load to another, through two daemons that a socket joins; each side on either kind of ring.
+virtio_net() { # NAME LOAD-OPTION…: as attach has it
+	local name=$1
+	shift
+	spawn "$name-daemon" "$BUILD/pvkit-netd" --socket-path="$scratch/$name.sock" --link="socket:$scratch/wire"
+	within 10 test -S "$scratch/$name.sock" || return
+	spawn "$name" "$BUILD/pvkit-load" --socket="$scratch/$name.sock" --timeout=20 "$@"
+}
+
+xen_net() {
+	local name=$1
+	shift
+	attach "$name" "$@" -- pvkit-netd --device=vif/0 --link="socket:$scratch/wire"
+}
+
+# The receiver first; it ends when it has what the sender sent, whose first frames nobody may have heard.
+across() { # SENDER RECEIVER BYTES
+	local size=$3 status=0 name
+	"$2_net" to --device=net-rx --verify --count=5000 --block-size="$size" || return
+	"$1_net" from --device=net-tx --verify --runtime=60 --block-size="$size" || return
+	reap to 30 || status=$?
+	for name in from from-daemon to-daemon; do
+		[ -z "${pid_of[$name]-}" ] || stop "$name" || true
+	done
+	cat "$scratch/to.log"
+	same "the receiver's status" "$status" 0 && says "$scratch/to.log" ' 0 failed requests, 0 wrong frames'
+}
+ok 'verified frames: xen to xen' across xen xen 1500
+ok 'verified frames: xen to xen, in several pages' across xen xen 9000
+ok 'verified frames: xen to virtio' across xen virtio 1500
+ok 'verified frames: virtio to xen' across virtio xen 64
 finished

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/option.h"
 #include "ring/virtqueue.h"
+#include "tools/load/stamp.h"
 
 #define XEN_DIRECT_BYTES_MAX (BLKIF_SEGMENTS_MAX * XEN_RING_PAGE_BYTES)
 
@@ -204,7 +205,8 @@ static const struct option_spec options[] = {
 	 .offset = FIELD(verify),
 	 .help = "Stamp all that is written with its place and a generation, check all that is "
 		 "read "
-		 "back, and read all of it once more at the end."},
+		 "back, and read all of it once more at the end. Of frames: number and stamp what "
+		 "is sent, check what is received of such."},
 	{.name = "seed",
 	 .kind = OPTION_NUMBER,
 	 .offset = FIELD(seed),
@@ -317,13 +319,14 @@ static void check_blk(const struct load_config *config)
 
 static void check_net(const struct load_config *config)
 {
-	if (config->verify)
-		bad("--verify: frames are not verified, use --device=blk");
+	if (config->verify && config->block_size < STAMP_FRAME_LEAST)
+		bad("--verify: a frame of %llu bytes has no room for a stamp, which needs %u",
+		    (unsigned long long)config->block_size, STAMP_FRAME_LEAST);
 	if (config->segments != 1)
 		bad("--segments: a frame lies in one piece, use --device=blk");
-	if (config->block_size > 65535)
-		bad("--block-size: '%llu' is out of range for a frame, expected 14..65535",
-		    (unsigned long long)config->block_size);
+	if (config->block_size > LOAD_FRAME_MAX)
+		bad("--block-size: '%llu' is out of range for a frame, expected 14..%u",
+		    (unsigned long long)config->block_size, LOAD_FRAME_MAX);
 }
 
 static void choose_ring(struct load_config *config)

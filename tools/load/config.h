@@ -10,6 +10,7 @@
 
 #define LOAD_QUEUES_MAX   64
 #define LOAD_SEGMENTS_MAX 254
+#define LOAD_FRAME_MAX    65535
 
 enum load_device {
 	LOAD_BLK,

@@ -63,7 +63,8 @@ enum load_found {
 struct load_done {
 	struct request *request;
 	int status; /* 0: good; else what the back-end said */
-	uint32_t bytes; /* net-rx: of the frame, or of this part of it */
+	const uint8_t *data; /* net-rx: the frame, or this part of it */
+	uint32_t bytes; /* net-rx: of that */
 	bool part; /* net-rx: the frame goes on in another request */
 };
 

@@ -94,6 +94,11 @@ static void print_json(const struct report *report)
 	printf("}\n");
 }
 
+static const char *pieces(const struct load_config *config)
+{
+	return config->device == LOAD_BLK ? "blocks" : "frames";
+}
+
 static void print_text(const struct report *report)
 {
 	const struct load_config *config = report->config;
@@ -117,8 +122,9 @@ static void print_text(const struct report *report)
 	if (report->idle_share >= 0)
 		printf("idle, the back-end took %.3f %% of a CPU\n", report->idle_share * 100);
 	if (config->verify)
-		printf("verified: %llu failed requests, %llu wrong blocks\n",
-		       (unsigned long long)total->errors, (unsigned long long)total->mismatches);
+		printf("verified: %llu failed requests, %llu wrong %s\n",
+		       (unsigned long long)total->errors, (unsigned long long)total->mismatches,
+		       pieces(config));
 }
 
 void report_print(const struct report *report)
@@ -143,7 +149,7 @@ bool report_is_good(const struct report *report)
 	if (total->errors)
 		log_error("%s: %llu requests failed", path, (unsigned long long)total->errors);
 	if (total->mismatches)
-		log_error("%s: %llu blocks were read that nobody had written so", path,
-			  (unsigned long long)total->mismatches);
+		log_error("%s: %llu %s are not as they were written", path,
+			  (unsigned long long)total->mismatches, pieces(report->config));
 	return !total->broken && !total->stuck && !total->errors && !total->mismatches;
 }

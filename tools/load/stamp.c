@@ -51,3 +51,46 @@ int64_t stamp_check(const struct stamp_map *map, const void *data, uint64_t offs
 	}
 	return -1;
 }
+
+static uint64_t frame_word(uint64_t sequence, uint32_t bytes, uint32_t at)
+{
+	return (sequence + at) * 0x9e3779b97f4a7c15ULL ^ bytes;
+}
+
+/* The word at @at; the last one of a frame may be shorter. */
+static uint32_t word_bytes(uint32_t bytes, uint32_t at)
+{
+	return bytes - at < 8 ? bytes - at : 8;
+}
+
+void stamp_frame(uint8_t *frame, uint32_t bytes, uint64_t sequence)
+{
+	uint64_t length = bytes, word;
+	uint32_t at = STAMP_FRAME_LEAST;
+
+	memcpy(frame + STAMP_FRAME_START, &length, 8);
+	memcpy(frame + STAMP_FRAME_START + 8, &sequence, 8);
+	for (; at < bytes; at += 8) {
+		word = frame_word(sequence, bytes, at);
+		memcpy(frame + at, &word, word_bytes(bytes, at));
+	}
+}
+
+int64_t stamp_frame_check(const uint8_t *frame, uint32_t bytes)
+{
+	uint64_t length, sequence, word;
+	uint32_t at = STAMP_FRAME_LEAST;
+
+	if (bytes < STAMP_FRAME_LEAST)
+		return bytes;
+	memcpy(&length, frame + STAMP_FRAME_START, 8);
+	memcpy(&sequence, frame + STAMP_FRAME_START + 8, 8);
+	if (length != bytes)
+		return STAMP_FRAME_START;
+	for (; at < bytes; at += 8) {
+		word = frame_word(sequence, bytes, at);
+		if (memcmp(frame + at, &word, word_bytes(bytes, at)) != 0)
+			return at;
+	}
+	return -1;
+}

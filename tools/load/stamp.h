@@ -30,4 +30,17 @@ void stamp_write(const struct stamp_map *map, void *data, uint64_t offset, uint3
 int64_t stamp_check(const struct stamp_map *map, const void *data, uint64_t offset,
 		    uint32_t generation, uint64_t found[2]);
 
+/* ---- frames ---------------------------------------------------------------------------------- */
+
+/*
+ * A frame says behind its header how long it was and which one it is, and after that, in each 8 bytes,
+ * what follows from these and the place.
+ */
+#define STAMP_FRAME_START 14 /* Ethernet's header */
+#define STAMP_FRAME_LEAST (STAMP_FRAME_START + 16)
+
+void stamp_frame(uint8_t *frame, uint32_t bytes, uint64_t sequence);
+/* -1 if the frame is as it was stamped, else the first byte that is not. */
+int64_t stamp_frame_check(const uint8_t *frame, uint32_t bytes);
+
 #endif

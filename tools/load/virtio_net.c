@@ -67,6 +67,7 @@ static enum load_found rx_reap(struct load_queue *queue, struct load_done *done)
 
 	done->status = written <= HEADER_BYTES;
 	done->bytes = done->status ? 0 : written - HEADER_BYTES;
+	done->data = found == LOAD_FOUND ? done->request->data : NULL;
 	return found;
 }
 

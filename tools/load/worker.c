@@ -67,6 +67,11 @@ void worker_open(struct worker *worker, struct load_front *front, struct window 
 			stamp_open(&worker->stamps, worker->blocks, config->block_size,
 				   (uint32_t)load_now_ns() ^ config->seed);
 	}
+	if (config->device == LOAD_NET_RX && config->verify) {
+		worker->received = malloc(LOAD_FRAME_MAX);
+		if (!worker->received)
+			die_errno("no memory for frames");
+	}
 	worker->requests = calloc(config->depth, sizeof(*worker->requests));
 	if (!worker->requests)
 		die_errno("no memory for requests");
@@ -88,6 +93,7 @@ void worker_close(struct worker *worker)
 		worker->queue->wire->release(&worker->requests[i]);
 	free(worker->requests);
 	stamp_close(&worker->stamps);
+	free(worker->received);
 }
 
 static void worker_pin(const struct worker *worker)
@@ -114,6 +120,15 @@ static bool worker_add(struct worker *worker, struct request *request)
 	return true;
 }
 
+/*
+ * What is received has no request of its own: pages are posted as long as frames are awaited, since one
+ * may take several.
+ */
+static bool receives(const struct worker *worker)
+{
+	return worker->config->device == LOAD_NET_RX;
+}
+
 /* Fills the ring. */
 static void worker_submit(struct worker *worker)
 {
@@ -132,7 +147,8 @@ static void worker_submit(struct worker *worker)
 			    "larger --queue-size",
 			    worker->queue->index, (unsigned long long)worker->config->queue_size,
 			    worker->in_flight + 1);
-		worker->left--;
+		if (!receives(worker))
+			worker->left--;
 		added++;
 	}
 	if (added)
@@ -168,10 +184,14 @@ static unsigned int worker_reap(struct worker *worker)
 			worker->now_ns = load_now_ns();
 		if (!done.part)
 			worker_count(worker, done.request);
+		if (!done.part && receives(worker))
+			worker->left--;
 		worker->workload->complete(worker, &done);
 		done.request->next = worker->free;
 		worker->free = done.request;
 		worker->in_flight--;
+		if (receives(worker) && !worker->left)
+			break;
 	}
 	if (found == LOAD_BROKEN)
 		worker->result.broken = true;
@@ -181,7 +201,7 @@ static unsigned int worker_reap(struct worker *worker)
 /* By time nothing need come in: whoever receives frames only waits for the end. By count all must. */
 static bool must_complete(const struct worker *worker)
 {
-	return worker->config->device != LOAD_NET_RX || worker->config->count;
+	return !receives(worker) || worker->config->count;
 }
 
 /* Waits for something to do. False when there is no hope left. */
@@ -206,14 +226,14 @@ static void worker_loop(struct worker *worker)
 	worker->now_ns = worker->progress_ns = load_now_ns();
 	for (;;) {
 		worker_submit(worker);
-		if (!worker->in_flight)
+		if (!worker->in_flight || (receives(worker) && !worker->left))
 			break;
 		if (worker_reap(worker))
 			worker->progress_ns = worker->now_ns;
 		else if (worker->result.broken || !worker_wait(worker, &spins))
 			break;
 	}
-	if (must_complete(worker))
+	if (must_complete(worker) && (!receives(worker) || worker->left))
 		worker->result.stuck = worker->in_flight;
 }
 
@@ -224,7 +244,8 @@ void *worker_run(void *argument)
 	worker_pin(worker);
 	worker->result.first_ns = load_now_ns();
 	worker_loop(worker);
-	if (worker->config->verify && !worker->result.stuck && !worker->result.broken) {
+	if (worker->config->device == LOAD_BLK && worker->config->verify && !worker->result.stuck &&
+	    !worker->result.broken) {
 		worker->last_pass = true;
 		worker->next_block = 0;
 		worker->left = UINT64_MAX;

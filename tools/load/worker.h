@@ -55,11 +55,14 @@ struct worker {
 	struct request *requests, *free;
 	unsigned int in_flight;
 	uint64_t now_ns, progress_ns;
-	uint64_t left; /* requests still to be submitted */
+	uint64_t left; /* requests still to be submitted; net-rx: frames still to come */
 	bool last_pass; /* of --verify: reading all that was written */
 	uint64_t random; /* state of the generator */
 	uint64_t first_block, blocks, next_block; /* the queue's part of the disk */
 	struct stamp_map stamps;
+	uint64_t frame; /* net-tx: the next one's number */
+	uint8_t *received; /* net-rx, verified: what came of the frame */
+	uint32_t received_bytes;
 	struct worker_result result;
 };
 

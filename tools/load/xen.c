@@ -50,6 +50,27 @@ static bool hung_up(const struct load_front *front)
 	return poll(&poll_fd, 1, 0) > 0;
 }
 
+static void pause_a_moment(void)
+{
+	const struct timespec pause = {.tv_nsec = LOOK_NS};
+
+	nanosleep(&pause, NULL);
+}
+
+int64_t xen_deadline(const struct load_front *front)
+{
+	return now_ms() + (int64_t)front->config->timeout * 1000;
+}
+
+bool xen_wait_on(const struct load_front *front, int64_t deadline)
+{
+	if (hung_up(front))
+		die("%s: the back-end that attached is gone; what it said itself tells why",
+		    front->config->path);
+	pause_a_moment();
+	return now_ms() < deadline;
+}
+
 static void __attribute__((noreturn)) die_refused(const struct load_front *front)
 {
 	char why[256];
@@ -59,7 +80,7 @@ static void __attribute__((noreturn)) die_refused(const struct load_front *front
 	die("%s: the back-end refuses these rings: %s", front->config->path, why);
 }
 
-/* Somebody is there, and nothing happens. */
+/* Somebody is there, and serves something else. */
 static void check_device(const struct load_front *front)
 {
 	const struct xen_kind *kind = kind_of(front->config);
@@ -71,24 +92,17 @@ static void check_device(const struct load_front *front)
 
 static void await_state(const struct load_front *front, enum store_state wanted)
 {
-	const struct timespec pause = {.tv_nsec = LOOK_NS};
-	const struct load_config *config = front->config;
-	int64_t end = now_ms() + (int64_t)config->timeout * 1000;
+	int64_t deadline = xen_deadline(front);
 	enum store_state state;
 
 	while ((state = xen_guest_backend_state()) != wanted) {
 		if (wanted == STORE_STATE_CONNECTED && state > STORE_STATE_CONNECTED)
 			die_refused(front);
 		check_device(front);
-		if (hung_up(front))
-			die("%s: the back-end that attached is gone; what it said of itself tells "
-			    "why",
-			    config->path);
-		if (now_ms() > end)
+		if (!xen_wait_on(front, deadline))
 			die("%s: a back-end attached, and does not serve %s: state %u after %llu s",
-			    config->path, kind_of(config)->device, state,
-			    (unsigned long long)config->timeout);
-		nanosleep(&pause, NULL);
+			    front->config->path, kind_of(front->config)->device, state,
+			    (unsigned long long)front->config->timeout);
 	}
 }
 
@@ -114,8 +128,7 @@ bool xen_choose(const struct load_front *front, unsigned int wanted, bool offere
 	return wanted != LOAD_OFF && offered;
 }
 
-static struct load_queue *make_queue(struct load_front *front, unsigned int index,
-				     unsigned int pages)
+struct load_queue *xen_queue_new(struct load_front *front, unsigned int index, unsigned int pages)
 {
 	struct load_queue *base = load_queue_new(front, index, sizeof(struct xen_queue));
 	struct xen_queue *queue = xen_queue_of(base);
@@ -187,7 +200,7 @@ static void xen_open(struct load_front *front, uint64_t extra)
 	front->features = VIRTQUEUE_F_EVENT_IDX;
 	pages = kind->negotiate(front);
 	for (i = 0; i < front->queue_count; i++)
-		front->queues[i] = make_queue(front, i, pages);
+		front->queues[i] = xen_queue_new(front, i, pages);
 	publish(front);
 	await_state(front, STORE_STATE_CONNECTED);
 	for (i = 0; i < front->queue_count; i++) {
@@ -206,17 +219,16 @@ static void xen_start(struct load_front *front)
 /* As a guest's driver does when its device is unplugged. */
 static bool xen_stop(struct load_front *front)
 {
-	const struct timespec pause = {.tv_nsec = LOOK_NS};
-	int64_t end = now_ms() + CLOSE_MS;
+	int64_t deadline = now_ms() + CLOSE_MS;
 
 	xen_guest_set_state(STORE_STATE_CLOSING);
 	while (xen_guest_backend_state() != STORE_STATE_CLOSED) {
-		if (hung_up(front) || now_ms() > end) {
+		if (hung_up(front) || now_ms() > deadline) {
 			log_error("%s: the back-end does not close the device",
 				  front->config->path);
 			return false;
 		}
-		nanosleep(&pause, NULL);
+		pause_a_moment();
 	}
 	xen_guest_set_state(STORE_STATE_CLOSED);
 	if (!xen_guest_grants_in_use())

@@ -61,6 +61,12 @@ static inline unsigned int xen_pages(uint64_t bytes)
 	return (unsigned int)((bytes + XEN_RING_PAGE_BYTES - 1) / XEN_RING_PAGE_BYTES);
 }
 
+struct load_queue *xen_queue_new(struct load_front *front, unsigned int index, unsigned int pages);
+
+/* When to stop waiting for the back-end; waits a little; false: it is time. Dies when it is gone. */
+int64_t xen_deadline(const struct load_front *front);
+bool xen_wait_on(const struct load_front *front, int64_t deadline);
+
 /* @count pages of shared memory, with references that are not given yet. */
 void *xen_take_pages(struct load_front *front, unsigned int count, uint32_t *references);
 /* Whether to use a feature that the back-end offers or not; @wanted as the option says. */

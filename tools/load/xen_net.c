@@ -64,8 +64,18 @@ static void publish_queue(struct load_front *front, unsigned int index, const ch
 	}
 }
 
+/* What is sent before the link is up is lost. */
 static void connected(struct load_front *front)
 {
+	int64_t deadline = xen_deadline(front);
+
+	if (front->config->device != LOAD_NET_TX)
+		return;
+	while (!xen_guest_read_number(NETIF_KEY_CARRIER, 1)) {
+		if (!xen_wait_on(front, deadline))
+			die("%s: the back-end has no carrier after %llu s; look at its --link",
+			    front->config->path, (unsigned long long)front->config->timeout);
+	}
 }
 
 const struct xen_kind xen_net_kind = {
@@ -204,6 +214,7 @@ static enum load_found rx_reap(struct load_queue *base, struct load_done *done)
 	done->status = xen_grant_take(done->request->xen.references[0]) ? 0 : -EBUSY;
 	if (response.status < 0)
 		done->status = response.status;
+	done->data = done->request->data + response.offset;
 	done->bytes = response.status < 0 ? 0 : response.status;
 	done->part = response.flags & NETIF_RX_MORE_DATA;
 	return LOAD_FOUND;
