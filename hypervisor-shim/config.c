@@ -156,10 +156,12 @@ static const struct option_spec shim_options[] = {
 	 .minimum = 1,
 	 .help = "Listen at PATH for back-ends of paravirtual devices that the shim does not start "
 		 "itself, and for those that come back: pvkit-blkd --attach PATH --device vbd/51712. Who "
-		 "may connect may read and write all of the guest's memory."},
+		 "may connect may read and write all of the guest's memory. Needs a device with bus=pv, or "
+		 "another mode than hvm."},
 	{.name = "store-socket", .kind = OPTION_STRING, .offset = FIELD(store_socket),
 	 .argument = "PATH", .minimum = 1,
-	 .help = "Listen at PATH for tools that look into the guest's store, as xenstore-ls does."},
+	 .help = "Listen at PATH for tools that look into the guest's store, as xenstore-ls does. Needs what "
+		 "--attach needs."},
 	{.name = "console", .kind = OPTION_STRING, .offset = FIELD(console),
 	 .argument = "stdio|file:PATH|none", .minimum = 1,
 	 .help = "Where the serial port ttyS0 leads. stdio (the default): on a terminal, Ctrl-A x ends "
@@ -279,7 +281,7 @@ static void check(struct shim_config *config)
 		refuse("--memory", "the size must be a multiple of 1M");
 	if (config->disks_count + config->nets_count > CONFIG_DEVICES_MAX)
 		refuse("--disk and --net", "together they are more than 24 devices");
-	config->pv = config->mode != MODE_HVM || config->attach || config->store_socket;
+	config->pv = config->mode != MODE_HVM;
 	for (unsigned int i = 0; i < config->disks_count; i++) {
 		check_disk(&config->disks[i], i + 1, config);
 		config->pv |= config->disks[i].bus == BUS_PV;
@@ -288,6 +290,10 @@ static void check(struct shim_config *config)
 		check_net(&config->nets[i], i + 1, config);
 		config->pv |= config->nets[i].bus == BUS_PV;
 	}
+	if (!config->pv && (config->attach || config->store_socket))
+		refuse(config->attach ? "--attach" : "--store-socket",
+		       "the guest has no paravirtual device; add bus=pv to a --disk or --net, or "
+		       "--mode pv");
 }
 
 void config_parse(struct shim_config *config, int argc, char **argv)

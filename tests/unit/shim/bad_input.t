@@ -59,6 +59,8 @@ refused 'no CPU' 2 1 "'0'" $k --cpus 0
 refused 'too many CPUs' 2 1 "'17'" $k --cpus 17
 refused 'PV disk of a vhost-user back-end' 2 1 'number 1' $k --disk "vhost-user=/x,bus=pv"
 refused 'PV disk with virtio rings' 2 1 'number 1' $k --mode pv --disk "path=$scratch/disk,packed"
+refused 'nothing to attach to' 2 1 '--attach: the guest has no paravirtual device; add bus=pv' $k --attach "$scratch/attach"
+refused 'nothing in the store' 2 1 '--store-socket: the guest has no' $k --disk "$scratch/disk" --store-socket "$scratch/store"
 refused 'disk is missing' 1 1 "$scratch/none" $k --disk "$scratch/none"
 if [ -w /dev/kvm ]; then # daemons come after KVM
 	refused 'disk is no multiple of a block' 1 2 "$scratch/odd" $k --disk "$scratch/odd"
