@@ -6,6 +6,7 @@
 # make check      all tests; make check-all: their long forms too
 # make bench      measurements (QUICK=1: two minutes)
 # make modules    guest modules: KERNEL_RELEASE=6.1, 6.12 or an installed kernel; KERNEL_BUILD=FOLDER
+# make install-modules       those to /lib/modules/RELEASE/updates, in a guest; make uninstall-modules
 # make install-dkms          the guest modules to /usr/src and DKMS, in a guest; make uninstall-dkms
 # make install    PREFIX=/usr/local DESTDIR= ; make uninstall
 #

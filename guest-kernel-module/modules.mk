@@ -8,7 +8,29 @@ KERNEL_RELEASE ?= $(shell uname -r)
 KERNEL_BUILD ?=
 
 modules:
-	+@guest-kernel-module/build-modules $(KERNEL_RELEASE) "$(KERNEL_BUILD)"
+	+@guest-kernel-module/build-modules "$(KERNEL_RELEASE)" "$(KERNEL_BUILD)"
+
+# Links in /dev/disk for PV disks. A udev that runs reads them anew, and looks at disks that are there.
+UDEV_RULES := packaging/udev/61-pvkit.rules
+UDEV_FOLDER = $(DESTDIR)/usr/lib/udev/rules.d
+define install_rules
+	install -d $(UDEV_FOLDER)
+	install -m 644 $(UDEV_RULES) $(UDEV_FOLDER)
+	$(if $(DESTDIR),,-! [ -e /run/udev/control ] || { udevadm control --reload && \
+		udevadm trigger --subsystem-match=block --sysname-match='pvd*'; })
+endef
+define uninstall_rules
+	rm -f $(UDEV_FOLDER)/$(notdir $(UDEV_RULES))
+endef
+
+# make install-modules [KERNEL_RELEASE=…] [DESTDIR=FOLDER]: what make modules built, to /lib/modules/RELEASE/updates.
+install-modules:
+	@DESTDIR="$(DESTDIR)" guest-kernel-module/install-modules "$(KERNEL_RELEASE)"
+	$(install_rules)
+
+uninstall-modules:
+	@DESTDIR="$(DESTDIR)" guest-kernel-module/install-modules --remove "$(KERNEL_RELEASE)"
+	$(uninstall_rules)
 
 # make install-dkms [DESTDIR=FOLDER]: the sources to /usr/src, and without DESTDIR to DKMS, which builds them for
 # the running kernel now and for each that is installed later. make uninstall-dkms takes them back.
@@ -21,10 +43,12 @@ install-dkms:
 		install -m 644 $$folder/*.[ch] $(DKMS_SOURCE)/$$folder || exit 1; done
 	install -m 644 guest-kernel-module/Kbuild $(DKMS_SOURCE)/Kbuild
 	sed 's/@VERSION@/$(VERSION)/' packaging/dkms.conf >$(DKMS_SOURCE)/dkms.conf
+	$(install_rules)
 	$(if $(DESTDIR),,dkms install pvkit/$(VERSION) -k $(KERNEL_RELEASE))
 
 uninstall-dkms:
 	$(if $(DESTDIR),,-dkms remove pvkit/$(VERSION) --all)
+	$(uninstall_rules)
 	rm -rf $(DKMS_SOURCE)
 
-.PHONY: modules install-dkms uninstall-dkms
+.PHONY: modules install-modules uninstall-modules install-dkms uninstall-dkms
