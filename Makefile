@@ -30,6 +30,8 @@ PVKIT_CFLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame
 endif
 LDLIBS_blk := -luring -laio
 LDLIBS_net := -lslirp
+# pvkit-load has the shim's room too, but loads no kernel.
+LDLIBS_shim := -Wl,--as-needed -llzma -lzstd -lz -Wl,--no-as-needed
 LDLIBS := -pthread
 
 # A room is a static library of all its sources; a main file is a program of its own.

@@ -151,21 +151,38 @@ static int open_file(struct boot_file *file, const char *path, const char *what)
 	return 0;
 }
 
-static int find_format(void)
+/* By what the file begins with. */
+static int probe(void)
 {
 	const struct boot_file *kernel = &boot.images.kernel;
 	uint64_t size = kernel->size < BOOT_HEAD ? kernel->size : BOOT_HEAD;
 	uint8_t head[BOOT_HEAD];
 	int result = boot_read(kernel, 0, head, size);
 
+	boot.format = NULL;
 	if (result < 0) {
 		log_error("cannot read kernel %s: %s", kernel->path, strerror(-result));
 		return result;
 	}
-	for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++) {
-		if (!formats[i]->probe(head, size))
-			continue;
-		boot.format = formats[i];
+	for (size_t i = 0; !boot.format && i < sizeof(formats) / sizeof(*formats); i++)
+		if (formats[i]->probe(head, size))
+			boot.format = formats[i];
+	return 0;
+}
+
+static int find_format(bool pvh)
+{
+	const struct boot_file *kernel = &boot.images.kernel;
+	int result = probe();
+
+	if (!result && pvh && boot.format == &boot_bzimage) {
+		result = boot_unpack(&boot.images.kernel);
+		if (!result)
+			result = probe();
+	}
+	if (result < 0)
+		return result;
+	if (boot.format) {
 		log_info("kernel %s is %s", kernel->path, boot.format->name);
 		return boot.format->check(&boot.images);
 	}
@@ -175,7 +192,7 @@ static int find_format(void)
 	return -ENOEXEC;
 }
 
-int boot_open(const char *kernel, const char *initrd, const char *append)
+int boot_open(const char *kernel, const char *initrd, const char *append, bool pvh)
 {
 	int result = open_file(&boot.images.kernel, kernel, "kernel");
 
@@ -183,7 +200,7 @@ int boot_open(const char *kernel, const char *initrd, const char *append)
 	if (!result && initrd)
 		result = open_file(&boot.images.initrd, initrd, "initrd");
 	if (!result)
-		result = find_format();
+		result = find_format(pvh);
 	if (result < 0)
 		boot_close();
 	return result;

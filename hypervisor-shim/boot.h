@@ -11,10 +11,10 @@
 
 /*
  * Opens @kernel and @initrd (NULL: none) and checks them as far as that can be done without a
- * machine. The strings live as long as the machine. 0, or -errno after one line on standard
- * error.
+ * machine. With @pvh a bzImage is unpacked, to be entered as PVH says. The strings live as long as
+ * the machine. 0, or -errno after one line on standard error.
  */
-int boot_open(const char *kernel, const char *initrd, const char *append);
+int boot_open(const char *kernel, const char *initrd, const char *append, bool pvh);
 void boot_close(void);
 /* After boot_open(): an ELF file, which is entered as PVH says. */
 bool boot_is_pvh(void);

@@ -21,6 +21,7 @@
 #define HEADER_LENGTH_AT 0x201 /* the byte that tells where the header ends: 0x202 + its value */
 #define HEADER_MAGIC     0x53726448 /* "HdrS" */
 #define BOOT_FLAG        0xaa55
+#define PROTOCOL_PAYLOAD 0x0208
 #define PROTOCOL_64BIT   0x020c
 #define ENTRY_64BIT      0x200
 #define SECTOR           512
@@ -75,16 +76,39 @@ static int read_header(const struct boot_file *kernel, struct bzimage *image)
 	return 0;
 }
 
+/* The real-mode part, whose header counts the sectors behind the first. */
+static uint64_t setup_size(const struct setup_header *h)
+{
+	uint64_t sectors = h->setup_sects ? h->setup_sects : 4;
+
+	return (sectors + 1) * SECTOR;
+}
+
+int boot_bzimage_payload(const struct boot_file *kernel, uint64_t *offset, uint64_t *size)
+{
+	struct bzimage image;
+	int result = read_header(kernel, &image);
+
+	if (result < 0)
+		return result;
+	if (image.header.version < PROTOCOL_PAYLOAD)
+		return refuse(kernel, "does not tell where its payload is (boot protocol 2.08)");
+	*offset = setup_size(&image.header) + image.header.payload_offset;
+	*size = image.header.payload_length;
+	if (*offset > kernel->size || *size > kernel->size - *offset)
+		return refuse(kernel, "is cut short");
+	return 0;
+}
+
 static int check_header(const struct boot_file *kernel, struct bzimage *image)
 {
 	const struct setup_header *h = &image->header;
-	uint64_t sectors = h->setup_sects ? h->setup_sects : 4;
 
 	if (h->version < PROTOCOL_64BIT || !(h->xloadflags & XLF_KERNEL_64))
 		return refuse(kernel, "has no 64-bit entry point (boot protocol 2.12)");
 	if (!(h->loadflags & LOADED_HIGH))
 		return refuse(kernel, "is a zImage");
-	image->setup_size = (sectors + 1) * SECTOR;
+	image->setup_size = setup_size(h);
 	if (kernel->size <= image->setup_size + ENTRY_64BIT)
 		return refuse(kernel, "is cut short");
 	image->payload_size = kernel->size - image->setup_size;

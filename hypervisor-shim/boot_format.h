@@ -54,6 +54,11 @@ struct boot_format {
 
 extern const struct boot_format boot_bzimage, boot_elf;
 
+/* Where in the file the compressed kernel lies; it does lie in there. -ENOEXEC after a line. */
+int boot_bzimage_payload(const struct boot_file *kernel, uint64_t *offset, uint64_t *size);
+/* Puts the ELF file inside a bzImage in place of it; -errno after a line. */
+int boot_unpack(struct boot_file *kernel);
+
 /* Exactly @size bytes from @offset, or -EIO (a short file: -ENODATA); says nothing. */
 int boot_read(const struct boot_file *file, uint64_t offset, void *data, uint64_t size);
 /* The same, into guest memory; reports a failure. */

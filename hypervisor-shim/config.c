@@ -20,6 +20,11 @@ static const char *const mode_names[] = {
 	[MODE_XEN] = "xen",
 	NULL,
 };
+static const char *const boot_names[] = {
+	[BOOT_AUTO] = "auto",
+	[BOOT_BY_PVH] = "pvh",
+	NULL,
+};
 static const char *const reboot_names[] = {
 	[REBOOT_RESTART] = "restart",
 	[REBOOT_EXIT] = "exit",
@@ -138,6 +143,10 @@ static const struct option_spec shim_options[] = {
 	 .minimum = 1, .required = true,
 	 .help = "A Linux bzImage (vmlinuz), or an ELF file with a PVH entry (vmlinux). Which it is, is "
 		 "found out."},
+	{.name = "boot", .kind = OPTION_CHOICE, .offset = FIELD(boot), .choices = boot_names,
+	 .help = "How the kernel is entered. auto (the default): a bzImage by the 64-bit boot protocol of "
+		 "Linux, an ELF file by PVH. pvh: by PVH, a bzImage too, whose ELF file is unpacked first "
+		 "(from gzip, xz or zstd), as Debian's can be."},
 	{.name = "initrd", .kind = OPTION_STRING, .offset = FIELD(initrd), .argument = "FILE",
 	 .minimum = 1, .help = "The initial RAM disk."},
 	{.name = "append", .kind = OPTION_STRING, .offset = FIELD(append), .argument = "TEXT",

@@ -22,6 +22,11 @@ enum config_mode {
 	MODE_XEN,
 };
 
+enum config_boot {
+	BOOT_AUTO, /* as the file is */
+	BOOT_BY_PVH,
+};
+
 enum config_reboot {
 	REBOOT_RESTART,
 	REBOOT_EXIT,
@@ -50,7 +55,7 @@ struct shim_config {
 	const char *kernel, *initrd, *append, *console;
 	uint64_t memory, cpus;
 	const char *attach, *store_socket; /* of PV mode; NULL */
-	unsigned int mode, on_reboot;
+	unsigned int mode, boot, on_reboot;
 	bool pv; /* something of it needs PV mode */
 	bool prealloc, verbose;
 	struct shim_disk disks[CONFIG_DEVICES_MAX];

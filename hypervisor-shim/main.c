@@ -69,7 +69,8 @@ static int start_pv(const struct shim_config *config)
 
 static int prepare(const struct shim_config *config)
 {
-	int result = boot_open(config->kernel, config->initrd, config->append);
+	int result = boot_open(config->kernel, config->initrd, config->append,
+			       config->boot == BOOT_BY_PVH);
 
 	if (!result)
 		result = devices_check(config);

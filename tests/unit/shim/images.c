@@ -4,138 +4,14 @@
  * read or written outside the file and the guest's memory (the sanitizers watch), and the good
  * ones must load where they said. No KVM is needed: memory is faked.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/unit/shim/images.h"
 
-#include <asm/bootparam.h>
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "common/log.h"
-#include "hypervisor-shim/acpi.h"
-#include "hypervisor-shim/boot.h"
-#include "hypervisor-shim/boot_format.h"
-#include "hypervisor-shim/vm.h"
-
-#define MIB         (1ULL << 20)
-#define MEMORY      (64 * MIB)
-#define ROUNDS      20000
-#define KERNEL_SIZE 20000
-#define PREFERRED   0x1000000u
-#define ENTRY       0x200040u
-
-/* In place of vm.c: two regions, as with more than 3 GiB. */
-static struct guest_memory memory;
-static uint8_t *ram;
-
-const struct guest_memory *vm_memory(void)
-{
-	return &memory;
-}
-
-/* In place of log.c: refusals come by the thousand, and each must have said something. */
-static unsigned int lines;
-
-void log_error(const char *format, ...)
-{
-	lines++;
-}
-
-void log_errno(const char *format, ...)
-{
-	lines++;
-}
-
-void log_info(const char *format, ...)
-{
-}
-
-static void set_memory(uint64_t low)
-{
-	memory.count = 0;
-	assert_int_equal(guest_memory_add(&memory, 0, low, ram), 0);
-	assert_int_equal(guest_memory_add(&memory, VM_RAM_HIGH_START, MEMORY, ram + MEMORY), 0);
-	memset(ram, 0, 1 * MIB);
-}
-
-static int make_memory(void **state)
-{
-	ram = mmap(NULL, 2 * MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	return ram == MAP_FAILED ? -1 : 0;
-}
-
-static int fresh(void **state)
-{
-	set_memory(MEMORY);
-	return 0;
-}
-
-static int done(void **state)
-{
-	boot_close();
-	return 0;
-}
-
-static const char *file_with(const void *data, size_t size)
-{
-	static char path[64];
-	static int fd = -1;
-
-	if (fd >= 0)
-		close(fd);
-	fd = memfd_create("image", MFD_CLOEXEC);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, data, size), size);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return path;
-}
-
-static int check(const void *data, size_t size)
-{
-	unsigned int before = lines;
-	int result = boot_open(file_with(data, size), NULL, "");
-
-	assert_int_equal(lines - before, result < 0 ? 1 : 0);
-	boot_close();
-	return result;
-}
-
-/* A good bzImage; what follows the setup part is its number of the byte. */
-static struct setup_header *make_bzimage(uint8_t file[KERNEL_SIZE])
-{
-	struct setup_header *header = (void *)(file + 0x1f1);
-
-	for (size_t i = 0; i < KERNEL_SIZE; i++)
-		file[i] = (uint8_t)(i ^ i >> 8);
-	memset(file, 0, 5 * 512);
-	memcpy(file + 0x200, "\xeb\x6a", 2);
-	header->setup_sects = 4;
-	header->syssize = (KERNEL_SIZE - 5 * 512 + 15) / 16;
-	header->boot_flag = 0xaa55;
-	header->header = 0x53726448;
-	header->version = 0x20f;
-	header->loadflags = LOADED_HIGH;
-	header->initrd_addr_max = 0x7fffffff;
-	header->kernel_alignment = 0x200000;
-	header->relocatable_kernel = 1;
-	header->xloadflags = XLF_KERNEL_64;
-	header->cmdline_size = 100;
-	header->pref_address = PREFERRED;
-	header->init_size = 4 * MIB;
-	return header;
-}
-
-static uint8_t file[KERNEL_SIZE];
+#define ROUNDS 20000
 
 static void bzimage_loads(void **state)
 {
@@ -146,7 +22,7 @@ static void bzimage_loads(void **state)
 
 	assert_int_equal(write(fd, "initial RAM disk", 16), 16);
 	make_bzimage(file);
-	assert_int_equal(boot_open(file_with(file, sizeof(file)), initrd, "one two"), 0);
+	assert_int_equal(boot_open(file_with(file, sizeof(file)), initrd, "one two", false), 0);
 	unlink(initrd);
 	close(fd);
 	assert_int_equal(boot_load(&entry), 0);
@@ -170,7 +46,7 @@ static void memory_map_is_whole(void **state)
 	struct vcpu_entry entry;
 
 	make_bzimage(file);
-	assert_int_equal(boot_open(file_with(file, sizeof(file)), NULL, ""), 0);
+	assert_int_equal(boot_open(file_with(file, sizeof(file)), NULL, "", false), 0);
 	assert_int_equal(boot_load(&entry), 0);
 	for (unsigned int i = 0; i < params->e820_entries; i++) {
 		const struct boot_e820_entry *range = &params->e820_table[i];
@@ -191,13 +67,13 @@ static void initrd_obeys_its_limit(void **state)
 	struct vcpu_entry entry;
 
 	header->initrd_addr_max = 0x2ffffff;
-	assert_int_equal(boot_open(file_with(file, sizeof(file)), "/bin/sh", ""), 0);
+	assert_int_equal(boot_open(file_with(file, sizeof(file)), "/bin/sh", "", false), 0);
 	assert_int_equal(boot_load(&entry), 0);
 	assert_true(params->hdr.ramdisk_image + params->hdr.ramdisk_size <= 0x3000000);
 	boot_close();
 	/* Just behind the kernel is no room for any. */
 	header->initrd_addr_max = PREFERRED + 4 * MIB;
-	assert_int_equal(boot_open(file_with(file, sizeof(file)), "/bin/sh", ""), 0);
+	assert_int_equal(boot_open(file_with(file, sizeof(file)), "/bin/sh", "", false), 0);
 	assert_int_equal(boot_load(&entry), -E2BIG);
 }
 
@@ -207,12 +83,12 @@ static void kernel_finds_a_lower_place(void **state)
 
 	set_memory(18 * MIB);
 	make_bzimage(file);
-	assert_int_equal(boot_open(file_with(file, sizeof(file)), NULL, ""), 0);
+	assert_int_equal(boot_open(file_with(file, sizeof(file)), NULL, "", false), 0);
 	assert_int_equal(boot_load(&entry), 0);
 	assert_int_equal(entry.rip, 0x200000 + 0x200);
 	boot_close();
 	make_bzimage(file)->relocatable_kernel = 0;
-	assert_int_equal(boot_open(file_with(file, sizeof(file)), NULL, ""), 0);
+	assert_int_equal(boot_open(file_with(file, sizeof(file)), NULL, "", false), 0);
 	assert_int_equal(boot_load(&entry), -E2BIG);
 }
 
@@ -223,11 +99,11 @@ static void command_line_has_a_limit(void **state)
 
 	memset(text, 'a', 101);
 	make_bzimage(file);
-	assert_int_equal(boot_open(file_with(file, sizeof(file)), NULL, text), 0);
+	assert_int_equal(boot_open(file_with(file, sizeof(file)), NULL, text, false), 0);
 	assert_int_equal(boot_load(&entry), -E2BIG);
 	text[100] = '\0';
 	boot_close();
-	assert_int_equal(boot_open(file_with(file, sizeof(file)), NULL, text), 0);
+	assert_int_equal(boot_open(file_with(file, sizeof(file)), NULL, text, false), 0);
 	assert_int_equal(boot_load(&entry), 0);
 }
 
@@ -261,56 +137,12 @@ static void bad_bzimages_are_refused(void **state)
 	}
 }
 
-struct elf_file {
-	Elf64_Ehdr head;
-	Elf64_Phdr load, bss, note;
-	struct {
-		Elf64_Nhdr other;
-		char other_name[8];
-		uint8_t other_data[4];
-		Elf64_Nhdr head;
-		char name[4];
-		uint32_t entry;
-	} notes;
-	uint8_t code[4096];
-};
-
-static void make_elf(struct elf_file *elf)
-{
-	*elf = (struct elf_file){
-		.head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
-				     1},
-			 .e_type = ET_EXEC,
-			 .e_machine = EM_X86_64,
-			 .e_phoff = offsetof(struct elf_file, load),
-			 .e_phentsize = sizeof(Elf64_Phdr),
-			 .e_phnum = 3},
-		.load = {.p_type = PT_LOAD,
-			 .p_offset = offsetof(struct elf_file, code),
-			 .p_paddr = 0x200000,
-			 .p_filesz = sizeof(elf->code),
-			 .p_memsz = sizeof(elf->code)},
-		.bss = {.p_type = PT_LOAD, .p_paddr = 0x300000, .p_memsz = MIB},
-		.note = {.p_type = PT_NOTE,
-			 .p_offset = offsetof(struct elf_file, notes),
-			 .p_filesz = sizeof(elf->notes)},
-		.notes = {.other = {6, 3, 18},
-			  .other_name = "Linux",
-			  .head = {4, 4, 18},
-			  .name = "Xen",
-			  .entry = ENTRY},
-	};
-	memset(elf->code, 0x90, sizeof(elf->code));
-}
-
-static struct elf_file elf;
-
 static void elf_loads(void **state)
 {
 	struct vcpu_entry entry;
 
 	make_elf(&elf);
-	assert_int_equal(boot_open(file_with(&elf, sizeof(elf)), "/bin/sh", "three"), 0);
+	assert_int_equal(boot_open(file_with(&elf, sizeof(elf)), "/bin/sh", "three", false), 0);
 	assert_int_equal(boot_load(&entry), 0);
 	assert_int_equal(entry.mode, VCPU_PROTECTED_32);
 	assert_int_equal(entry.rip, ENTRY);
@@ -361,7 +193,7 @@ static void bad_elves_are_refused(void **state)
 	}
 	make_elf(&elf);
 	elf.bss.p_memsz = MEMORY; /* sane, but more than there is */
-	assert_int_equal(boot_open(file_with(&elf, sizeof(elf)), NULL, ""), 0);
+	assert_int_equal(boot_open(file_with(&elf, sizeof(elf)), NULL, "", false), 0);
 	assert_int_equal(boot_load(&(struct vcpu_entry){0}), -E2BIG);
 }
 
@@ -373,18 +205,18 @@ static void what_is_no_kernel(void **state)
 	assert_int_equal(check(file, sizeof(file)), -ENOEXEC);
 	assert_int_equal(check(file, 1), -ENOEXEC);
 	assert_int_equal(check(file, 0), -EINVAL);
-	assert_int_equal(boot_open("/nonexistent", NULL, ""), -ENOENT);
-	assert_int_equal(boot_open("/", NULL, ""), -EINVAL);
-	assert_int_equal(boot_open("/dev/zero", NULL, ""), -EINVAL);
-	assert_int_equal(boot_open("/bin/sh", NULL, ""), -ENOEXEC); /* a program is no kernel */
+	assert_int_equal(boot_open("/nonexistent", NULL, "", false), -ENOENT);
+	assert_int_equal(boot_open("/", NULL, "", false), -EINVAL);
+	assert_int_equal(boot_open("/dev/zero", NULL, "", false), -EINVAL);
+	assert_int_equal(boot_open("/bin/sh", NULL, "", false), -ENOEXEC); /* a program is no kernel */
 	assert_non_null(mkdtemp(folder));
 	snprintf(fifo, sizeof(fifo), "%s/fifo", folder);
 	assert_int_equal(mkfifo(fifo, 0600), 0);
-	assert_int_equal(boot_open(fifo, NULL, ""), -EINVAL); /* and does not hang */
+	assert_int_equal(boot_open(fifo, NULL, "", false), -EINVAL); /* and does not hang */
 	unlink(fifo);
 	rmdir(folder);
 	make_bzimage(file);
-	assert_int_equal(boot_open(file_with(file, sizeof(file)), "/nonexistent", ""), -ENOENT);
+	assert_int_equal(boot_open(file_with(file, sizeof(file)), "/nonexistent", "", false), -ENOENT);
 }
 
 /* A file that is cut after it was opened is found out when it is loaded. */
@@ -396,7 +228,7 @@ static void a_file_that_shrinks(void **state)
 
 	make_bzimage(file);
 	path = file_with(file, sizeof(file));
-	assert_int_equal(boot_open(path, NULL, ""), 0);
+	assert_int_equal(boot_open(path, NULL, "", false), 0);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	assert_int_equal(ftruncate(fd, KERNEL_SIZE / 2), 0);
 	close(fd);
@@ -423,7 +255,7 @@ static void random_damage(void **state)
 		for (int n = rand() % 4; n >= 0; n--)
 			data[from + (size_t)rand() % range] =
 				(uint8_t)(rand() & 1 ? rand() : -(rand() & 1));
-		if (boot_open(file_with(data, size), NULL, "x") == 0 && boot_load(&entry) == 0)
+		if (boot_open(file_with(data, size), NULL, "x", false) == 0 && boot_load(&entry) == 0)
 			loaded++;
 		boot_close();
 	}

@@ -149,7 +149,7 @@ static void payload_boot(unsigned int cpus, const char *command_line)
 	assert_true(fd >= 0);
 	close(fd);
 	snprintf(where, sizeof(where), "file:%s", payload_output);
-	assert_int_equal(boot_open(payload_path, NULL, command_line), 0);
+	assert_int_equal(boot_open(payload_path, NULL, command_line, false), 0);
 	assert_int_equal(console_open(where), 0);
 	assert_int_equal(machine_open(PAYLOAD_MEMORY, cpus), 0);
 }
