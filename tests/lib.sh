@@ -228,13 +228,17 @@ start_iperf() { # [N]
 # ---- guests ------------------------------------------------------------------------------------------------
 # A guest's console is $scratch/NAME.log, see tests/guest/init for its lines.
 
-shim() { # NAME KERNEL APPEND OPTION…
-	local name=$1 kernel=$2 append=$3
+shim() { # NAME KERNEL APPEND OPTION…; image=vmlinux, or pvh: vmlinuz by PVH
+	local name=$1 kernel=$2 append=$3 file=${image:-vmlinuz}
 	shift 3
+	[ "$file" != pvh ] || {
+		file=vmlinuz
+		set -- --boot pvh "$@"
+	}
 	# On an emulated CPU with neighbours a vCPU may wait for half a minute: that is no stall of the guest's making.
 	[ -z "${PVKIT_LAB-}" ] || append="rcupdate.rcu_cpu_stall_timeout=300 watchdog_thresh=60 $append"
 	# shellcheck disable=SC2086
-	spawn "$name" ${run_as-} "$BUILD/pvkit-shim" --kernel "build/guest/$kernel/${image:-vmlinuz}" \
+	spawn "$name" ${run_as-} "$BUILD/pvkit-shim" --kernel "build/guest/$kernel/$file" \
 		--initrd "build/guest/$kernel/initrd" --append "console=ttyS0 quiet panic=-1 $append" "$@"
 }
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT OR GPL-2.0
 #
-# pvkit-shim boots stock kernels, 6.1 and 6.12, as bzImage and as PVH ELF, with 1, 2 and 4 CPUs; in each a file system
-# with checksums and traffic through a tap. The shim starts the daemons.
+# pvkit-shim boots stock kernels, 6.1 and 6.12, as bzImage, and by PVH as ELF and from the bzImage, with 1, 2 and 4
+# CPUs; in each a file system with checksums and traffic through a tap. The shim starts the daemons.
 set -u
 . tests/lib.sh
 own_namespaces "$0" "$@" || skip_all 'no right to make a network namespace'
@@ -30,7 +30,7 @@ boots() { # KERNEL IMAGE CPUS MEMORY STEPS
 if [ -n "${PVKIT_LONG-}" ] || [ "${PVKIT_HALF-1}" -eq 1 ]; then
 	boots 6.1 vmlinuz 2 512M storage,net,affinity
 	boots 6.12 vmlinuz 4 512M storage,net
-	boots 6.12 vmlinux 1 256M storage,net
+	boots 6.12 pvh 1 256M storage,net
 fi
 if [ -n "${PVKIT_LONG-}" ] || [ "${PVKIT_HALF-2}" -eq 2 ]; then
 	boots 6.1 vmlinuz 1 256M storage,net
@@ -40,7 +40,7 @@ if [ -n "${PVKIT_LONG-}" ] || [ "${PVKIT_HALF-2}" -eq 2 ]; then
 	boots 6.1 vmlinux 2 512M storage,net
 fi
 if [ -n "${PVKIT_LONG-}" ]; then
-	boots 6.1 vmlinux 1 512M storage,net
+	boots 6.1 pvh 1 512M storage,net
 	boots 6.1 vmlinux 4 512M storage,net,affinity
 	boots 6.12 vmlinux 2 512M storage,net
 	boots 6.12 vmlinux 4 512M storage,net,affinity

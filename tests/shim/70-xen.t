@@ -40,9 +40,9 @@ guest.pv_nics=1 guest.interrupts=xen-dyn guest.mebibytes=16 guest.seconds=1" \
 
 boots 6.12 vmlinuz 2 rebootonce,storage,net,affinity
 boots 6.1 vmlinuz 2 storage,net
-boots 6.12 vmlinux 2 storage,net # by PVH
+boots 6.12 pvh 2 storage,net
 if [ -n "${PVKIT_LONG-}" ]; then
-	boots 6.1 vmlinux 1 storage,net
+	boots 6.1 pvh 1 storage,net
 	boots 6.1 vmlinuz 4 rebootonce,storage,net,affinity
 	boots 6.12 vmlinuz 1 storage,net
 fi
