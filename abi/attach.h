@@ -198,6 +198,8 @@ ABI_ASSERT(sizeof(struct attach_claim) == 32);
  *	    ATTACH_F_LEDGER
  * Where the guest sees the entries is between it and the shim. Before the version changes comes a
  * table with ->grants 0: once all have acknowledged that, nobody pins, and what is in use is known.
+ * Then comes the table in the version in force, the old one if something was in use. Who greets in
+ * between gets the same two. A guest that starts anew has version 1: GUEST_RESET, then the table.
  */
 struct attach_grant_table {
 	uint32_t version; /* of the entries: 1 or 2 */

@@ -19,8 +19,16 @@
  *
  * Version 1 has 8 bytes an entry, frame numbers of 32 bits, and the use flags in the entry. Version
  * 2 has 16 bytes, frames of 64 bits, parts of pages, grants of grants; there the use flags live in
- * the status frames, which the guest only reads, so giving back is: flags to 0, full barrier, look
- * at the status.
+ * the status frames, which the guest only reads:
+ *
+ *	granting guest				user
+ *	flags to 0				READING (WRITING) into the status, by a locked OR
+ *	full barrier				full barrier
+ *	status clear: the page is the		flags, domain: still permitted? else clears what it
+ *	guest's again; else: later		set, and has not got the grant
+ *
+ * Whichever barrier is second, its side sees what the other wrote. Both may step back at once, which
+ * costs the guest another look later.
  */
 #ifndef PVKIT_ABI_GRANT_TABLE_H
 #define PVKIT_ABI_GRANT_TABLE_H
@@ -236,7 +244,10 @@ ABI_ASSERT(offsetof(struct grant_copy, length) == 32);
 #define GRANT_COPY_SOURCE_REFERENCE (1U << 0)
 #define GRANT_COPY_DEST_REFERENCE   (1U << 1)
 
-/* SET_VERSION: refused with EBUSY while a grant is in use. */
+/*
+ * SET_VERSION: refused with EBUSY while a grant is in use, but for the reserved ones: those are kept,
+ * said in the new layout; ERANGE where version 1 cannot say one. All other entries become zero.
+ */
 struct grant_set_version {
 	uint32_t version; /* in: asked for; out: in force */
 };

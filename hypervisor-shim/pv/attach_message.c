@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "hypervisor-shim/pv/restart.h"
 #include "hypervisor-shim/pv/store.h"
 
 #define FEATURES \
@@ -113,7 +114,7 @@ static bool welcome(struct client *client, const struct message *message, uint32
 
 	memcpy(body.cookie, client->cookie, sizeof(body.cookie));
 	return answer(client, message, 0, &body, sizeof(body), NULL, 0) && send_memory(client) &&
-	       client_send_grant_table(client, false) &&
+	       client_send_grant_table(client, restart_grants_closed()) &&
 	       client_notify(client, ATTACH_READY, NULL, 0, NULL, 0, false);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 #include "hypervisor-shim/pv/grant_table.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "abi/xen_ring.h"
@@ -80,24 +81,90 @@ static bool is_used(const struct grant_table *table, uint32_t reference)
 
 bool grant_table_in_use(const struct grant_table *table)
 {
-	for (uint32_t i = 0; i < grant_table_size(table); i++) {
+	for (uint32_t i = GRANTS_RESERVED; i < grant_table_size(table); i++) {
 		if (is_used(table, i))
 			return true;
 	}
 	return false;
 }
 
-void grant_table_switch(struct grant_table *table, uint32_t version)
+static void empty(struct grant_table *table, uint32_t version)
 {
 	memset(table->entries, 0, (size_t)GRANT_TABLE_FRAMES * PAGE);
 	memset(table->status, 0, (size_t)GRANT_TABLE_STATUS_FRAMES * PAGE);
 	table->version = version;
 }
 
+/* ---- another version -------------------------------------------------------------------------- */
+
+/* A grant of a page, in either layout; other types are not kept. */
+struct kept {
+	struct grant_header header; /* ->flags 0: none */
+	uint64_t frame;
+};
+
+/*
+ * Other vCPUs of the guest may write these entries meanwhile: each field is read once. The use flags
+ * are not taken from here, where the guest can set them, but from the counts.
+ */
+static int keep_one(const struct grant_table *table, uint32_t reference, struct kept *kept)
+{
+	const struct grant_v1 *v1 = (const struct grant_v1 *)table->entries + reference;
+	const union grant_v2 *v2 = (const union grant_v2 *)table->entries + reference;
+	bool second = table->version == 2;
+	uint16_t flags = order_load_acquire(second ? &v2->header.flags : &v1->flags);
+	unsigned int type = flags & GRANT_TYPE_MASK;
+
+	*kept = (struct kept){0};
+	if (second && type == GRANT_TRANSITIVE)
+		return -ERANGE;
+	if (type != GRANT_PERMIT_ACCESS || (second && flags & GRANT_SUB_PAGE))
+		return 0;
+	kept->header.flags = flags & (GRANT_TYPE_MASK | GRANT_READONLY);
+	kept->header.domain = order_load_relaxed(second ? &v2->header.domain : &v1->domain);
+	kept->frame =
+		second ? order_load_relaxed(&v2->full_page.frame) : order_load_relaxed(&v1->frame);
+	return second && kept->frame > UINT32_MAX ? -ERANGE : 0;
+}
+
+/* Release: whoever sees the flags sees the rest. */
+static void put_one(struct grant_table *table, uint32_t reference, const struct kept *kept)
+{
+	struct grant_v1 *v1 = (struct grant_v1 *)table->entries + reference;
+	union grant_v2 *v2 = (union grant_v2 *)table->entries + reference;
+
+	if (table->version == 2) {
+		order_store_relaxed(&v2->header.domain, kept->header.domain);
+		order_store_relaxed(&v2->full_page.frame, kept->frame);
+		order_store_release(&v2->header.flags, kept->header.flags);
+	} else {
+		order_store_relaxed(&v1->domain, kept->header.domain);
+		order_store_relaxed(&v1->frame, (uint32_t)kept->frame);
+		order_store_release(&v1->flags, kept->header.flags);
+	}
+	set_flags(table, reference, order_load_acquire(&table->use[reference].word));
+}
+
+int grant_table_switch(struct grant_table *table, uint32_t version)
+{
+	struct kept kept[GRANTS_RESERVED];
+
+	for (uint32_t i = 0; i < GRANTS_RESERVED; i++) {
+		if (keep_one(table, i, &kept[i]) < 0)
+			return -ERANGE;
+	}
+	empty(table, version);
+	for (uint32_t i = 0; i < GRANTS_RESERVED; i++)
+		put_one(table, i, &kept[i]);
+	return 0;
+}
+
+/* ---- a guest that starts anew ----------------------------------------------------------------- */
+
 void grant_table_wipe(struct grant_table *table)
 {
 	memset(table->use, 0, (size_t)GRANT_TABLE_GRANTS_MAX * sizeof(*table->use));
-	grant_table_switch(table, 1);
+	empty(table, 1);
 	table->frames = 1;
 }
 
@@ -116,11 +183,13 @@ bool grant_table_clear(struct grant_table *table)
 			table->status[i] = 0;
 	}
 	if (clear) {
-		grant_table_switch(table, 1);
+		empty(table, 1);
 		table->frames = 1;
 	}
 	return clear;
 }
+
+/* ---- back-ends that died ---------------------------------------------------------------------- */
 
 /*
  * It died between lock and store. Its counts stand as they were before; the flags may be those of

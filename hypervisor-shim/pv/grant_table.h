@@ -43,6 +43,7 @@ void grant_table_init(struct grant_table *table, void *entries, void *status, vo
 uint32_t grant_table_size(const struct grant_table *table);
 uint32_t grant_table_status_frames(const struct grant_table *table);
 
+/* Whether any is, but for the reserved ones: those outlive a change of the version. */
 bool grant_table_in_use(const struct grant_table *table);
 /*
  * All entries that are not in use become zero; version 1 if none was in use. False: some were, and
@@ -51,8 +52,12 @@ bool grant_table_in_use(const struct grant_table *table);
 bool grant_table_clear(struct grant_table *table);
 /* The same whatever the counts say: no back-end knows this guest's memory as it was. */
 void grant_table_wipe(struct grant_table *table);
-/* Nothing is in use and no back-end looks at the table: entries to zero, @version in force. */
-void grant_table_switch(struct grant_table *table, uint32_t version);
+/*
+ * Nothing but reserved entries is in use, and no back-end looks at the table: @version in force, the
+ * reserved entries say the same as before in the new layout, all others become zero. -ERANGE: one of
+ * them cannot be said in version 1; nothing has changed then.
+ */
+int grant_table_switch(struct grant_table *table, uint32_t version);
 
 /* Back-end @owner is dead: takes from it the locks that it held. */
 void grant_table_break_locks(struct grant_table *table, uint16_t owner);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * GRANT_TABLE_OP. The table is a part of the shared BAR, all of it from the start, so SETUP_TABLE and
- * GET_STATUS_FRAMES only say where that is. What a back-end of Xen does by MAP, UNMAP and COPY, one of
+ * GRANT_TABLE_OP, of both entrances. The table is there from the start, all of it, so SETUP_TABLE and
+ * GET_STATUS_FRAMES only say where the guest sees it. What a back-end of Xen does by MAP, UNMAP and COPY, one of
  * ours does in shared memory: those, TRANSFER, SWAP and the rest are -ENOSYS.
  */
+#include "hypervisor-shim/machine.h"
 #include "hypervisor-shim/pv/guest_copy.h"
 #include "hypervisor-shim/pv/hypercall.h"
-#include "hypervisor-shim/pv/platform.h"
 #include "hypervisor-shim/pv/pv.h"
+#include "hypervisor-shim/pv/restart.h"
 
 static int16_t check_domain(uint16_t domain)
 {
@@ -16,15 +17,14 @@ static int16_t check_domain(uint16_t domain)
 	return domain == PV_BACKEND ? GRANT_DENIED : GRANT_BAD_DOMAIN;
 }
 
-/* Guest-physical frame numbers of @count frames of the BAR from @offset on. */
-static int16_t list_frames(uint64_t list, uint64_t offset, uint32_t count)
+static int16_t list_frames(uint64_t list, uint64_t (*frame_at)(uint32_t index), uint32_t count)
 {
-	uint64_t frame = platform_shared_address();
+	uint64_t frame;
 
-	if (!frame)
-		return GRANT_ERROR; /* the BAR is not mapped */
-	frame = (frame + offset) >> XEN_FRAME_SHIFT;
-	for (uint32_t i = 0; i < count; i++, frame++) {
+	for (uint32_t i = 0; i < count; i++) {
+		frame = frame_at(i);
+		if (!frame)
+			return GRANT_ERROR;
 		if (copy_to_guest(list + i * sizeof(frame), &frame, sizeof(frame)) < 0)
 			return GRANT_BAD_ADDRESS;
 	}
@@ -42,7 +42,7 @@ static int setup_table(void *data)
 		return 0;
 	if (args->frames > pv.grants.frames)
 		pv.grants.frames = args->frames;
-	args->status = list_frames(args->frame_list, PV_GRANT_OFFSET, args->frames);
+	args->status = list_frames(args->frame_list, pv.grant_view->entry_frame, args->frames);
 	return 0;
 }
 
@@ -58,14 +58,32 @@ static int query_size(void *data)
 	return 0;
 }
 
+/* While a vCPU waits for back-ends, the machine may be told to end. */
+static bool machine_ends(void)
+{
+	return machine_requested() != MACHINE_RUNNING;
+}
+
+static int change_version(uint32_t version)
+{
+	int result;
+
+	if (version != 1 && version != 2)
+		return -EINVAL;
+	if (version == 2 && !pv.grant_view->takes_version_2())
+		return -ENOSYS;
+	result = restart_grants(version, machine_ends);
+	if (!result && pv.grant_view->version_changed)
+		pv.grant_view->version_changed();
+	return result;
+}
+
+/* In any case the one in force is told. */
 static int set_version(void *data)
 {
 	struct grant_set_version *args = data;
-	int result;
+	int result = change_version(args->version);
 
-	if (args->version != 1 && args->version != 2)
-		return -EINVAL;
-	result = platform_set_grant_version(args->version);
 	args->version = pv.grants.version;
 	return result;
 }
@@ -89,7 +107,8 @@ static int get_status_frames(void *data)
 	    (pv.grants.version != 2 || args->frames > grant_table_status_frames(&pv.grants)))
 		args->status = GRANT_ERROR;
 	if (args->status == GRANT_OK)
-		args->status = list_frames(args->frame_list, PV_STATUS_OFFSET, args->frames);
+		args->status =
+			list_frames(args->frame_list, pv.grant_view->status_frame, args->frames);
 	return 0;
 }
 

@@ -281,6 +281,31 @@ static const struct event_channel_ops channel_ops = {
 	.closed = closed,
 };
 
+static bool takes_version_2(void)
+{
+	return platform.features & 1ULL << PLATFORM_F_GRANT_V2;
+}
+
+static uint64_t entry_frame(uint32_t index)
+{
+	if (!platform.shared_address)
+		return 0;
+	return ((platform.shared_address + PV_GRANT_OFFSET) >> XEN_FRAME_SHIFT) + index;
+}
+
+static uint64_t status_frame(uint32_t index)
+{
+	if (!platform.shared_address)
+		return 0;
+	return ((platform.shared_address + PV_STATUS_OFFSET) >> XEN_FRAME_SHIFT) + index;
+}
+
+static const struct grant_view grant_view = {
+	.takes_version_2 = takes_version_2,
+	.entry_frame = entry_frame,
+	.status_frame = status_frame,
+};
+
 static int put_on_bus(void)
 {
 	struct pci_device *pci = &platform.pci;
@@ -312,6 +337,7 @@ int platform_open(void (*restarted)(void))
 
 	if (result < 0)
 		return result;
+	pv.grant_view = &grant_view;
 	platform.restarted = restarted;
 	result = put_on_bus();
 	if (result < 0) {
@@ -348,11 +374,6 @@ bool platform_accepted(void)
 	accepted = platform.accepted;
 	pthread_mutex_unlock(&pv.lock);
 	return accepted;
-}
-
-uint64_t platform_shared_address(void)
-{
-	return platform.shared_address;
 }
 
 int64_t platform_set_vectors(uint64_t vectors)
@@ -399,20 +420,5 @@ int64_t platform_suspend(void)
 		result = 0;
 	}
 	pthread_mutex_unlock(&pv.lock);
-	return result;
-}
-
-int platform_set_grant_version(uint32_t version)
-{
-	int result = -EBUSY;
-
-	if (version == pv.grants.version)
-		return 0;
-	if (version == 2 && !(platform.features & 1ULL << PLATFORM_F_GRANT_V2))
-		return -ENOSYS;
-	if (restart_begin()) {
-		result = restart_grants(version, machine_ends);
-		restart_end();
-	}
 	return result;
 }

@@ -27,12 +27,8 @@ int platform_store_port(int *kicked, int *kick);
 /* ---- for hypercalls, from vCPU threads ------------------------------------------------------- */
 
 bool platform_accepted(void);
-/* Where the guest sees the shared memory; 0: nowhere. */
-uint64_t platform_shared_address(void);
 int64_t platform_set_vectors(uint64_t vectors);
 int64_t platform_reset(void);
 int64_t platform_suspend(void);
-/* With pv.lock held, which it may release and take meanwhile. */
-int platform_set_grant_version(uint32_t version);
 
 #endif

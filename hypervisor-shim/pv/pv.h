@@ -37,10 +37,22 @@
 #define PV_STATUS_OFFSET  0x10000
 #define PV_GRANT_OFFSET   0x100000
 
+/*
+ * The grant table as the guest sees it, which is the entrance's to say. With the lock held. Guest frame
+ * numbers; 0: that cannot be said now.
+ */
+struct grant_view {
+	bool (*takes_version_2)(void);
+	uint64_t (*entry_frame)(uint32_t index);
+	uint64_t (*status_frame)(uint32_t index);
+	void (*version_changed)(void); /* optional */
+};
+
 struct pv {
 	pthread_mutex_t lock;
 	struct event_channels channels;
 	struct grant_table grants;
+	const struct grant_view *grant_view; /* set by the entrance */
 	struct sealed_memory shared; /* the BAR */
 	struct sealed_memory use; /* use counts of grants */
 	uint64_t generation; /* of the guest: rises with each reset */

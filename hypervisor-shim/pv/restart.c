@@ -71,10 +71,10 @@ void restart_machine(void)
  * Entries of one version must not be read as the other's. So back-ends first get a table without a
  * single reference; once all have it, none can pin, and what is in use is known for sure.
  */
-int restart_grants(uint32_t version, bool (*give_up)(void))
+static int change_version(uint32_t version, bool (*give_up)(void))
 {
 	uint32_t before = pv.grants.version;
-	int result = 0;
+	int result;
 
 	if (grant_table_in_use(&pv.grants))
 		return -EBUSY;
@@ -84,8 +84,26 @@ int restart_grants(uint32_t version, bool (*give_up)(void))
 	if (grant_table_in_use(&pv.grants))
 		result = -EBUSY;
 	else
-		grant_table_switch(&pv.grants, version);
+		result = grant_table_switch(&pv.grants, version);
 	if (!tell_version(before, give_up))
 		result = -EBUSY;
 	return result;
+}
+
+int restart_grants(uint32_t version, bool (*give_up)(void))
+{
+	int result;
+
+	if (version == pv.grants.version)
+		return 0;
+	if (!restart_begin())
+		return -EBUSY;
+	result = change_version(version, give_up);
+	restart_end();
+	return result;
+}
+
+bool restart_grants_closed(void)
+{
+	return told_closed;
 }

@@ -25,7 +25,12 @@ void restart_end(void);
 int restart_guest(bool (*give_up)(void));
 /* No vCPU runs, and the guest that comes knows nothing: no grant is spared. */
 void restart_machine(void);
-/* -EBUSY: a grant is in use; or as above. */
+/*
+ * The whole of a change to @version, without restart_begin(). -EBUSY: a grant is in use, another one
+ * is under way, or as above; -ERANGE: as grant_table_switch().
+ */
 int restart_grants(uint32_t version, bool (*give_up)(void));
+/* Back-ends are being told a table without references: so must be one that attaches now. */
+bool restart_grants_closed(void);
 
 #endif

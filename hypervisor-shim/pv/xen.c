@@ -144,6 +144,7 @@ int xen_open(void (*restarted)(void))
 	result = pv_state_open(&channel_ops, vm_cpus());
 	if (result < 0)
 		return result;
+	pv.grant_view = &xen_memory_grants;
 	machine_add_part(power_on, close_all);
 	xen.restarted = restarted;
 	result = open_ports();

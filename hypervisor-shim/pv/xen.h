@@ -16,7 +16,7 @@
  * A bzImage is an HVM guest with the platform device (xen_platform.h). An ELF kernel is entered as PVH
  * says, and must not find one. A machine has one entrance: Linux would take the other for a stranger's.
  *
- * Not there: 32-bit guests, FIFO events, version 2 of grants, device interrupts as events, suspend,
+ * Not there: 32-bit guests, FIFO events, device interrupts as events, suspend,
  * soft reset (kexec), balloon, PV console.
  */
 #ifndef PVKIT_HYPERVISOR_SHIM_PV_XEN_H

@@ -1,17 +1,28 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * MEMORY_OP. The shared_info page goes into RAM (xen_shared.h). Frames of the grant table go outside
- * RAM, where the guest wants each: into the platform device's BAR, or under PVH to a place that
- * nothing else has. Each is a memory slot of its own: a guest places a few dozen of them in its life,
- * when its table grows.
+ * MEMORY_OP. The shared_info page goes into RAM (xen_shared.h). Frames of the grant table, and the
+ * status frames of its version 2, go outside RAM, where the guest wants each: into the platform
+ * device's BAR, or under PVH to a place that nothing else has. Each is a memory slot of its own: a
+ * guest places a few dozen of them in its life, when its table grows.
+ *
+ * A guest can write status frames, as on Xen. Nobody but that guest believes what stands there: what
+ * is in use, back-ends and shim know from the counts.
  */
 #include "hypervisor-shim/pv/guest_copy.h"
 #include "hypervisor-shim/pv/pv.h"
 #include "hypervisor-shim/pv/xen_hypercall.h"
 #include "hypervisor-shim/pv/xen_shared.h"
 
-/* pv.lock covers it. Guest-physical addresses; 0: nowhere. */
-static uint64_t grant_address[GRANT_TABLE_FRAMES];
+/* pv.lock covers them. Guest-physical addresses; 0: nowhere. */
+static uint64_t entry_address[GRANT_TABLE_FRAMES];
+static uint64_t status_address[GRANT_TABLE_STATUS_FRAMES];
+
+static const struct frames {
+	uint64_t *address;
+	uint32_t count;
+	uint64_t offset; /* in the shared memory */
+} entries = {entry_address, GRANT_TABLE_FRAMES, PV_GRANT_OFFSET},
+  status = {status_address, GRANT_TABLE_STATUS_FRAMES, PV_STATUS_OFFSET};
 
 static bool is_self(uint16_t domain)
 {
@@ -27,32 +38,72 @@ static bool may_be_placed(uint64_t frame)
 	       !guest_memory_run(vm_memory(), address);
 }
 
-static void remove_frame(uint64_t index)
+static void remove_frame(const struct frames *frames, uint64_t index)
 {
-	if (grant_address[index])
-		vm_remove_slot(grant_address[index]);
-	grant_address[index] = 0;
+	if (frames->address[index])
+		vm_remove_slot(frames->address[index]);
+	frames->address[index] = 0;
 }
 
-/* With the lock held. KVM refuses what overlaps another slot. */
-static int place_grant_frame(uint64_t index, uint64_t frame)
+static void remove_all(const struct frames *frames)
+{
+	for (uint32_t i = 0; i < frames->count; i++)
+		remove_frame(frames, i);
+}
+
+/* Whether it was one of @frames that lay there. */
+static bool remove_at(const struct frames *frames, uint64_t address)
+{
+	for (uint32_t i = 0; i < frames->count; i++) {
+		if (frames->address[i] != address)
+			continue;
+		remove_frame(frames, i);
+		return true;
+	}
+	return false;
+}
+
+/*
+ * As on Xen, what lay there gives way: a kernel that follows by kexec does not know its
+ * predecessor's places. KVM refuses what overlaps a slot that is none of these.
+ */
+static int place_frame(const struct frames *frames, uint64_t index, uint64_t frame)
 {
 	uint64_t address = frame << XEN_FRAME_SHIFT;
 	int result;
 
-	if (index >= GRANT_TABLE_FRAMES || !may_be_placed(frame))
-		return -EINVAL; /* also status frames: version 2 is not offered */
-	if (grant_address[index] == address)
+	if (index >= frames->count || !may_be_placed(frame))
+		return -EINVAL;
+	if (frames->address[index] == address)
 		return 0;
-	remove_frame(index);
+	remove_frame(frames, index);
+	if (!remove_at(&entries, address))
+		remove_at(&status, address);
 	result = vm_add_slot(address, XEN_FRAME_BYTES,
-			     (uint8_t *)pv.shared.base + PV_GRANT_OFFSET + index * XEN_FRAME_BYTES);
-	if (result < 0)
-		return result;
-	grant_address[index] = address;
-	if (index >= pv.grants.frames)
-		pv.grants.frames = (uint32_t)index + 1;
-	return 0;
+			     (uint8_t *)pv.shared.base + frames->offset + index * XEN_FRAME_BYTES);
+	if (!result)
+		frames->address[index] = address;
+	return result;
+}
+
+/* With the lock held. The table grows to what was placed. */
+static int place_grant_frame(uint64_t index, uint64_t frame)
+{
+	uint64_t wanted = index + 1;
+	int result;
+
+	if (pv.grants.version == 2 && index & MEMORY_INDEX_GRANT_STATUS) {
+		index &= ~(uint64_t)MEMORY_INDEX_GRANT_STATUS;
+		wanted = index < grant_table_status_frames(&pv.grants)
+				 ? 0
+				 : (index + 1) * GRANT_STATUS_PER_FRAME / GRANT_V2_PER_FRAME;
+		result = place_frame(&status, index, frame);
+	} else {
+		result = place_frame(&entries, index, frame);
+	}
+	if (!result && wanted > pv.grants.frames)
+		pv.grants.frames = (uint32_t)wanted;
+	return result;
 }
 
 static int add(uint64_t address)
@@ -80,20 +131,18 @@ static int add(uint64_t address)
 static int remove_from(uint64_t address)
 {
 	struct memory_remove_from_physmap args;
+	uint64_t at;
 	int result = copy_from_guest(&args, address, sizeof(args));
 
 	if (result < 0)
 		return result;
 	if (!is_self(args.domain))
 		return -EPERM;
-	result = -EINVAL;
+	if (!args.frame || args.frame >> (64 - XEN_FRAME_SHIFT))
+		return -EINVAL;
+	at = args.frame << XEN_FRAME_SHIFT;
 	pthread_mutex_lock(&pv.lock);
-	for (uint64_t i = 0; args.frame && i < GRANT_TABLE_FRAMES; i++) {
-		if (grant_address[i] >> XEN_FRAME_SHIFT != args.frame)
-			continue;
-		remove_frame(i);
-		result = 0;
-	}
+	result = remove_at(&entries, at) || remove_at(&status, at) ? 0 : -EINVAL;
 	pthread_mutex_unlock(&pv.lock);
 	return result;
 }
@@ -132,7 +181,38 @@ int64_t xen_memory_op(uint64_t operation, uint64_t address)
 void xen_memory_reset(void)
 {
 	pthread_mutex_lock(&pv.lock);
-	for (uint64_t i = 0; i < GRANT_TABLE_FRAMES; i++)
-		remove_frame(i);
+	remove_all(&entries);
+	remove_all(&status);
 	pthread_mutex_unlock(&pv.lock);
 }
+
+/* ---- what GRANT_TABLE_OP asks ----------------------------------------------------------------- */
+
+static bool takes_version_2(void)
+{
+	return true;
+}
+
+/* One that the guest has placed nowhere is an invalid frame, as on Xen. */
+static uint64_t entry_frame(uint32_t index)
+{
+	return entry_address[index] ? entry_address[index] >> XEN_FRAME_SHIFT : UINT64_MAX;
+}
+
+static uint64_t status_frame(uint32_t index)
+{
+	return status_address[index] ? status_address[index] >> XEN_FRAME_SHIFT : UINT64_MAX;
+}
+
+static void version_changed(void)
+{
+	if (pv.grants.version == 1)
+		remove_all(&status);
+}
+
+const struct grant_view xen_memory_grants = {
+	.takes_version_2 = takes_version_2,
+	.entry_frame = entry_frame,
+	.status_frame = status_frame,
+	.version_changed = version_changed,
+};

@@ -15,7 +15,7 @@
 #define BAR_PORTS          0
 #define BAR_MEMORY         1
 #define BAR_PORTS_BYTES    0x1000
-#define BAR_MEMORY_BYTES   ((uint64_t)GRANT_TABLE_FRAMES * XEN_FRAME_BYTES)
+#define BAR_MEMORY_BYTES   (2ULL * GRANT_TABLE_FRAMES * XEN_FRAME_BYTES) /* a power of 2 */
 
 /*
  * The unplug protocol: port + 0 read, 16 bits: magic; written: what to unplug. + 2 read, 8 bits: version

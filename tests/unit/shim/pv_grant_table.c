@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -138,6 +139,84 @@ static void clear_keeps_the_version_of_what_is_in_use(void **state)
 	assert_int_equal(t.table.version, 1);
 }
 
+static union grant_v2 *entry_2(uint32_t reference)
+{
+	return (union grant_v2 *)t.entries.base + reference;
+}
+
+static grant_status *status(uint32_t reference)
+{
+	return (grant_status *)t.status.base + reference;
+}
+
+static void reserved_entries_outlive_a_version(void **state)
+{
+	give(0);
+	give(1);
+	entry(1)->flags |= GRANT_READONLY;
+	pin(0, 1, false);
+	entry(2)->flags = GRANT_TRANSFER;
+	give(GRANTS_RESERVED);
+	assert_false(grant_table_in_use(&t.table));
+	assert_int_equal(grant_table_switch(&t.table, 2), 0);
+	assert_int_equal(t.table.version, 2);
+	assert_int_equal(entry_2(0)->header.flags, GRANT_PERMIT_ACCESS);
+	assert_true(entry_2(0)->full_page.frame == 77);
+	assert_int_equal(entry_2(1)->header.flags, GRANT_PERMIT_ACCESS | GRANT_READONLY);
+	assert_int_equal(*status(0), 0);
+	assert_int_equal(*status(1), GRANT_READING);
+	assert_int_equal(entry_2(2)->header.flags, 0);
+	assert_int_equal(entry_2(GRANTS_RESERVED)->header.flags, 0);
+	assert_int_equal(grant_table_switch(&t.table, 1), 0);
+	assert_int_equal(entry(0)->flags, GRANT_PERMIT_ACCESS);
+	assert_int_equal(entry(1)->flags, GRANT_PERMIT_ACCESS | GRANT_READONLY | GRANT_READING);
+	assert_int_equal(entry(1)->frame, 77);
+	/* Its pin ends in another version than it began in. */
+	assert_int_equal(grant_table_switch(&t.table, 2), 0);
+	grant_table_drop(&t.table, t.ledger[0].base);
+	assert_int_equal(*status(1), 0);
+	assert_true(*word(1) == 0);
+}
+
+static void version_1_cannot_say_all(void **state)
+{
+	assert_int_equal(grant_table_switch(&t.table, 2), 0);
+	entry_2(3)->full_page.frame = 1ULL << 32;
+	entry_2(3)->header.flags = GRANT_PERMIT_ACCESS;
+	entry_2(REFERENCE)->header.flags = GRANT_PERMIT_ACCESS;
+	assert_int_equal(grant_table_switch(&t.table, 1), -ERANGE);
+	assert_int_equal(t.table.version, 2);
+	assert_int_equal(entry_2(REFERENCE)->header.flags, GRANT_PERMIT_ACCESS);
+	entry_2(3)->header.flags = GRANT_TRANSITIVE;
+	assert_int_equal(grant_table_switch(&t.table, 1), -ERANGE);
+	/* Of others nobody asks, and a part of a page is not kept. */
+	entry_2(3)->header.flags = GRANT_PERMIT_ACCESS | GRANT_SUB_PAGE;
+	entry_2(3)->full_page.frame = 5;
+	entry_2(REFERENCE)->header.flags = GRANT_TRANSITIVE;
+	assert_int_equal(grant_table_switch(&t.table, 1), 0);
+	assert_int_equal(entry(3)->flags, 0);
+}
+
+/* The guest can write status frames; it deceives only itself. */
+static void the_guests_status_is_not_believed(void **state)
+{
+	assert_int_equal(grant_table_switch(&t.table, 2), 0);
+	entry_2(1)->header.flags = GRANT_PERMIT_ACCESS;
+	*word(1) = counts(1, 1);
+	*word(REFERENCE) = counts(1, 0);
+	*pins(0, REFERENCE) = (struct attach_grant_ledger){1, 0};
+	memset(t.status.base, 0, t.status.size);
+	assert_true(grant_table_in_use(&t.table));
+	memset(t.status.base, 0xff, t.status.size);
+	grant_table_drop(&t.table, t.ledger[0].base);
+	assert_false(grant_table_in_use(&t.table));
+	assert_int_equal(*status(REFERENCE) & (GRANT_READING | GRANT_WRITING), 0);
+	memset(t.status.base, 0, t.status.size);
+	assert_int_equal(grant_table_switch(&t.table, 1), 0);
+	assert_int_equal(entry(1)->flags, GRANT_PERMIT_ACCESS | GRANT_READING | GRANT_WRITING);
+	assert_int_equal(entry(0)->flags, 0);
+}
+
 static void the_dead_ones_pins_are_dropped(void **state)
 {
 	give(REFERENCE);
@@ -230,6 +309,9 @@ int main(void)
 		TEST(sizes),
 		TEST(clear_spares_what_is_in_use),
 		TEST(clear_keeps_the_version_of_what_is_in_use),
+		TEST(reserved_entries_outlive_a_version),
+		TEST(version_1_cannot_say_all),
+		TEST(the_guests_status_is_not_believed),
 		TEST(the_dead_ones_pins_are_dropped),
 		TEST(died_while_pinning),
 		TEST(died_while_unpinning),

@@ -12,6 +12,7 @@
 
 #include <linux/kvm.h>
 #include <linux/pci_regs.h>
+#include <semaphore.h>
 
 #include "tests/unit/shim/pv_fake.h"
 
@@ -674,6 +675,66 @@ static void versions(void **state)
 	end_obedient(thread);
 }
 
+/* Holds back its answers to a table without references, until it is told to. */
+static struct {
+	sem_t closed, answer;
+} hold;
+
+static void *deliberate(void *unused)
+{
+	struct peer_message message;
+
+	while (peer_receive(&t.peer, &message)) {
+		peer_close_fds(&message);
+		assert_int_equal(message.header.type, ATTACH_GRANT_TABLE);
+		t.peer.table = message.body.table;
+		if (!message.body.table.grants) {
+			sem_post(&hold.closed);
+			sem_wait(&hold.answer);
+		}
+		peer_ack(&t.peer, &message);
+	}
+	return NULL;
+}
+
+static void *ask_for_version_2(void *unused)
+{
+	struct grant_set_version set = {2};
+
+	assert_int_equal(grant_op(GRANT_OP_SET_VERSION, &set, sizeof(set)), 0);
+	return NULL;
+}
+
+/* One that attaches while others are about to let go must not pin by the layout that ends. */
+static void who_attaches_during_a_change_waits(void **state)
+{
+	struct peer late;
+	struct peer_message message;
+	pthread_t thread, vcpu;
+
+	begin(2);
+	sem_init(&hold.closed, 0, 0);
+	sem_init(&hold.answer, 0, 0);
+	pthread_create(&thread, NULL, deliberate, NULL);
+	pthread_create(&vcpu, NULL, ask_for_version_2, NULL);
+	sem_wait(&hold.closed);
+	peer_open(&late, "late", -1);
+	peer_greet(&late, NULL);
+	assert_int_equal(late.table.grants, 0);
+	sem_post(&hold.answer);
+	peer_expect(&late, ATTACH_GRANT_TABLE, &message);
+	assert_int_equal(message.body.table.version, 2);
+	assert_int_equal(message.body.table.grants, GRANT_TABLE_FRAMES * 256);
+	assert_int_equal(message.body.table.status_offset, PV_STATUS_OFFSET);
+	assert_int_equal(message.body.table.entries_offset, PV_GRANT_OFFSET);
+	peer_close_fds(&message);
+	peer_ack(&late, &message);
+	pthread_join(vcpu, NULL);
+	assert_int_equal(pv.grants.version, 2);
+	peer_close(&late);
+	end_obedient(thread);
+}
+
 static void a_reset_forgets_all_but_what_is_in_use(void **state)
 {
 	struct grant_v1 *entry = (struct grant_v1 *)pv.grants.entries;
@@ -794,6 +855,7 @@ int main(void)
 		TEST(bars_move),
 		TEST(the_table_says_where_it_is),
 		TEST(versions),
+		TEST(who_attaches_during_a_change_waits),
 		TEST(a_reset_forgets_all_but_what_is_in_use),
 		TEST(suspend_keeps_the_module),
 		TEST(the_end_does_not_wait),

@@ -648,6 +648,7 @@ static void grant_frames_go_nowhere_else(void **state)
 	for (unsigned int i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		assert_true(place(MEMORY_SPACE_GRANT_TABLE, 0, bad[i]) < 0);
 	assert_int_equal(place(MEMORY_SPACE_GRANT_TABLE, GRANT_TABLE_FRAMES, OUTSIDE), -EINVAL);
+	/* There is no status in version 1. */
 	assert_int_equal(place(MEMORY_SPACE_GRANT_TABLE, MEMORY_INDEX_GRANT_STATUS, OUTSIDE),
 			 -EINVAL);
 	assert_int_equal(place(MEMORY_SPACE_GRANT_TABLE, UINT64_MAX, OUTSIDE), -EINVAL);
@@ -656,21 +657,130 @@ static void grant_frames_go_nowhere_else(void **state)
 	assert_non_null(slot_at(XEN_STORE_ADDRESS / PAGE));
 }
 
-static void grants_are_of_version_1(void **state)
+static int64_t grant_op(uint64_t operation, void *args, size_t size)
+{
+	return op(HYPERCALL_GRANT_TABLE_OP, operation, args, size);
+}
+
+static int64_t set_version(uint32_t version)
+{
+	struct grant_set_version args = {version};
+	int64_t result = grant_op(GRANT_OP_SET_VERSION, &args, sizeof(args));
+
+	/* The one in force is told, whatever was asked. */
+	assert_int_equal(args.version, pv.grants.version);
+	return result;
+}
+
+static int64_t place_status(uint64_t index, uint64_t frame)
+{
+	return place(MEMORY_SPACE_GRANT_TABLE, MEMORY_INDEX_GRANT_STATUS | index, frame);
+}
+
+static void grants_have_two_versions(void **state)
 {
 	struct grant_query_size size = {.domain = DOMAIN_SELF};
-	struct grant_set_version version = {1};
+	struct grant_get_version get = {.domain = DOMAIN_SELF};
 
-	assert_int_equal(op(HYPERCALL_GRANT_TABLE_OP, GRANT_OP_QUERY_SIZE, &size, sizeof(size)), 0);
+	assert_int_equal(grant_op(GRANT_OP_QUERY_SIZE, &size, sizeof(size)), 0);
 	assert_int_equal(size.status, GRANT_OK);
 	assert_int_equal(size.frames_max, GRANT_TABLE_FRAMES);
-	assert_int_equal(
-		op(HYPERCALL_GRANT_TABLE_OP, GRANT_OP_SET_VERSION, &version, sizeof(version)), 0);
-	version.version = 2;
-	assert_int_equal(
-		op(HYPERCALL_GRANT_TABLE_OP, GRANT_OP_SET_VERSION, &version, sizeof(version)),
-		-ENOSYS);
-	assert_int_equal(version.version, 1);
+	assert_int_equal(set_version(1), 0);
+	assert_int_equal(set_version(0), -EINVAL);
+	assert_int_equal(set_version(3), -EINVAL);
+	assert_int_equal(set_version(2), 0);
+	assert_int_equal(grant_op(GRANT_OP_GET_VERSION, &get, sizeof(get)), 0);
+	assert_int_equal(get.version, 2);
+	/* A reserved entry may be in use then, no other. */
+	pv.grants.use[GRANTS_RESERVED - 1].word = 1;
+	assert_int_equal(set_version(1), 0);
+	pv.grants.use[GRANTS_RESERVED].word = 1;
+	assert_int_equal(set_version(2), -EBUSY);
+	pv.grants.use[GRANTS_RESERVED].word = 0;
+	assert_int_equal(set_version(2), 0);
+	((union grant_v2 *)pv.grants.entries)[2].header.flags = GRANT_TRANSITIVE;
+	assert_int_equal(set_version(1), -ERANGE);
+	assert_int_equal(pv.grants.version, 2);
+}
+
+static void status_frames_go_where_the_guest_wants(void **state)
+{
+	uint8_t *status = (uint8_t *)pv.shared.base + PV_STATUS_OFFSET;
+
+	assert_int_equal(set_version(2), 0);
+	assert_int_equal(place(MEMORY_SPACE_GRANT_TABLE, 0, OUTSIDE), 0);
+	assert_int_equal(place_status(0, OUTSIDE + 1), 0);
+	assert_ptr_equal(slot_at(OUTSIDE + 1), status);
+	assert_int_equal(pv.grants.frames, 1);
+	/* The second one has the uses of entry frames 8 to 15. */
+	assert_int_equal(place_status(1, OUTSIDE + 2), 0);
+	assert_ptr_equal(slot_at(OUTSIDE + 2), status + PAGE);
+	assert_int_equal(pv.grants.frames, 16);
+	assert_int_equal(place_status(GRANT_TABLE_STATUS_FRAMES - 1, OUTSIDE + 3), 0);
+	assert_int_equal(pv.grants.frames, GRANT_TABLE_FRAMES);
+	assert_int_equal(place_status(GRANT_TABLE_STATUS_FRAMES, OUTSIDE + 4), -EINVAL);
+	assert_int_equal(place_status(0x7fffffff, OUTSIDE + 4), -EINVAL);
+	assert_int_equal(place_status(1ULL << 40, OUTSIDE + 4), -EINVAL);
+	assert_int_equal(place_status(0, SHARED), -EINVAL); /* RAM */
+	assert_int_equal(slots(), 5);
+	/* What lay there gives way, of either kind. */
+	assert_int_equal(place(MEMORY_SPACE_GRANT_TABLE, 1, OUTSIDE + 1), 0);
+	assert_ptr_equal(slot_at(OUTSIDE + 1), (uint8_t *)pv.grants.entries + PAGE);
+	assert_int_equal(place_status(1, OUTSIDE), 0);
+	assert_ptr_equal(slot_at(OUTSIDE), status + PAGE);
+	assert_int_equal(slots(), 4);
+	/* Version 1 has none, and takes them away; entries stay. */
+	assert_int_equal(set_version(1), 0);
+	assert_int_equal(slots(), 2);
+	assert_non_null(slot_at(OUTSIDE + 1));
+	assert_int_equal(place_status(0, OUTSIDE), -EINVAL);
+	assert_int_equal(set_version(2), 0);
+	assert_int_equal(place_status(0, OUTSIDE), 0);
+	kvm.reset();
+	assert_int_equal(slots(), 1);
+	assert_int_equal(pv.grants.version, 1);
+}
+
+static void frames_are_told_where_they_were_put(void **state)
+{
+	uint64_t list[3] = {0};
+	struct grant_setup_table table = {.domain = DOMAIN_SELF, .frames = 3};
+	struct grant_get_status_frames status = {.frames = 1, .domain = DOMAIN_SELF};
+
+	table.frame_list = status.frame_list = ARGS + 0x1000;
+	assert_int_equal(set_version(2), 0);
+	assert_int_equal(place(MEMORY_SPACE_GRANT_TABLE, 1, OUTSIDE), 0);
+	assert_int_equal(grant_op(GRANT_OP_SETUP_TABLE, &table, sizeof(table)), 0);
+	assert_int_equal(table.status, GRANT_OK);
+	take(table.frame_list, list, sizeof(list));
+	assert_true(list[0] == UINT64_MAX && list[1] == OUTSIDE && list[2] == UINT64_MAX);
+	assert_int_equal(place_status(0, OUTSIDE + 1), 0);
+	assert_int_equal(grant_op(GRANT_OP_GET_STATUS_FRAMES, &status, sizeof(status)), 0);
+	assert_int_equal(status.status, GRANT_OK);
+	take(table.frame_list, list, sizeof(*list));
+	assert_true(list[0] == OUTSIDE + 1);
+	status.frames = 2; /* more than three entry frames have */
+	assert_int_equal(grant_op(GRANT_OP_GET_STATUS_FRAMES, &status, sizeof(status)), 0);
+	assert_int_equal(status.status, GRANT_ERROR);
+	table.frames = GRANT_TABLE_FRAMES + 1;
+	assert_int_equal(grant_op(GRANT_OP_SETUP_TABLE, &table, sizeof(table)), 0);
+	assert_int_equal(table.status, GRANT_ERROR);
+	table.frames = 1;
+	table.frame_list = VIRTUAL + MAPPED;
+	assert_int_equal(grant_op(GRANT_OP_SETUP_TABLE, &table, sizeof(table)), 0);
+	assert_int_equal(table.status, GRANT_BAD_ADDRESS);
+}
+
+/* Maps, copies and the like are a hypervisor's, which the back-ends do without. */
+static void grants_are_not_mapped_by_calls(void **state)
+{
+	static const uint64_t operations[] = {GRANT_OP_MAP,  GRANT_OP_UNMAP, GRANT_OP_TRANSFER,
+					      GRANT_OP_COPY, GRANT_OP_SWAP,  GRANT_OP_CACHE_FLUSH,
+					      UINT64_MAX};
+	struct grant_copy args = {0};
+
+	for (unsigned int i = 0; i < sizeof(operations) / sizeof(*operations); i++)
+		assert_int_equal(grant_op(operations[i], &args, sizeof(args)), -ENOSYS);
 }
 
 static void bind_backend(uint32_t port)
@@ -836,7 +946,10 @@ int main(void)
 		TEST(timers_follow_their_ports),
 		TEST(grant_frames_go_where_the_guest_wants),
 		TEST(grant_frames_go_nowhere_else),
-		TEST(grants_are_of_version_1),
+		TEST(grants_have_two_versions),
+		TEST(status_frames_go_where_the_guest_wants),
+		TEST(frames_are_told_where_they_were_put),
+		TEST(grants_are_not_mapped_by_calls),
 		TEST(back_ends_are_connected_by_kvm),
 		TEST(ipis_and_loops_are_kvms_alone),
 		TEST(unmasking_sends_what_was_held_back),
