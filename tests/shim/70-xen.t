@@ -24,7 +24,7 @@ boots() { # KERNEL IMAGE CPUS STEPS [OPTION…]
 	shift 4
 	truncate -s 0 "$scratch/$name.img" && truncate -s 128M "$scratch/$name.img"
 	# The kernel would time the interrupt of a timer that it does not use, and an emulated one comes late.
-	image=$image shim "$name" "$kernel" "no_timer_check guest.run=xen,$steps guest.disk=xvda \
+	image=$image shim "$name" "$kernel" "${append-} no_timer_check guest.run=xen,$steps guest.disk=xvda \
 guest.pv_nics=1 guest.interrupts=xen-dyn guest.mebibytes=16 guest.seconds=1" \
 		--mode xen --memory 512M --cpus "$cpus" --disk "path=$scratch/$name.img" --net link=tap:pvkit0 "$@"
 	ok "$title: ends with status 0 at power-off" status_is 0 reap "$name" 120
@@ -39,6 +39,9 @@ guest.pv_nics=1 guest.interrupts=xen-dyn guest.mebibytes=16 guest.seconds=1" \
 }
 
 boots 6.12 vmlinuz 2 rebootonce,storage,net,affinity
+# Version 2 of the grant table, before and after a reset, which goes back to version 1 in between.
+append=grant_table.version=2 boots 6.12 vmlinuz 2 rebootonce,storage,net
+ok 'version 2 of grants: they are in use' says "$scratch/6.12-vmlinuz-2.log" '^@@ say grants of version 2: [1-9][0-9]* in use'
 boots 6.1 vmlinuz 2 storage,net
 boots 6.12 pvh 2 storage,net
 if [ -n "${PVKIT_LONG-}" ]; then
