@@ -10,7 +10,7 @@ use Bench::Load;
 my $MIB = 1 << 20;
 
 # A load: a name for its row, words for its title, its arguments.
-my %loads = (
+our %loads = (
 	qd1 => ['4k read, depth 1', qw(--depth=1)],
 	qd32 => ['4k read, depth 32', qw(--depth=32)],
 	write => ['4k write, depth 32', qw(--depth=32 --reads=0)],
@@ -21,7 +21,7 @@ my %loads = (
 );
 
 # Stores: what a contender is started with.
-my %stores = (
+our %stores = (
 	null => {
 		title => 'null store',
 		ours => sub { ['--engine=null', '--null-size=1G'] },

@@ -14,8 +14,19 @@ use JSON::PP;
 # One run; the decoded result. @arguments as given on pvkit-load's command line.
 sub run {
 	my ($host, $contender, @arguments) = @_;
+	return result(begin($host, $contender, @arguments), $contender);
+}
+
+# The same in two steps, for a back-end that comes second.
+sub begin {
+	my ($host, $contender, @arguments) = @_;
 	my @command = ($host->prefix, command($host, $contender, @arguments));
-	my $pid = open(my $out, '-|', @command) // die "build/pvkit-load: $!\n";
+	open(my $out, '-|', @command) // die "build/pvkit-load: $!\n";
+	return $out;
+}
+
+sub result {
+	my ($out, $contender) = @_;
 	my $text = do { local $/; <$out> };
 	close $out or die "pvkit-load failed against $contender->{label}\n";
 	return decode_json($text);
@@ -24,7 +35,8 @@ sub run {
 sub command {
 	my ($host, $contender, @arguments) = @_;
 	my @pid = $contender->{pid} ? ("--backend-pid=$contender->{pid}") : ();
-	return ('build/pvkit-load', "--socket=$contender->{socket}", @arguments, "--cpus=$host->{load_cpu}",
+	my $way = $contender->{attach} ? "--attach=$contender->{attach}" : "--socket=$contender->{socket}";
+	return ('build/pvkit-load', $way, @arguments, "--cpus=$host->{load_cpu}",
 		@pid, '--json');
 }
 
