@@ -30,7 +30,7 @@
  *						serves what is on the rings, unmaps
  *						Closed
  *	takes rings and grants back	←
- *	Closed				→	online = 0: removes its directory
+ *	Closed				→	online = 0: removes both directories
  *
  * Either side may skip waiting: a front-end may go to Initialised before InitWait (with defaults),
  * a back-end from InitWait straight to what the front-end's state asks for. A front-end that comes

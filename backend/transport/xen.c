@@ -119,12 +119,16 @@ static void connect_front(struct xen *xen)
 	log_info("%s: %u queues", xen->device->name, xen->device->queues);
 }
 
-/* Gone for good: whoever made the directories finds them removed, and us ended. */
+/*
+ * Gone for good. Ours goes first: without a back-end's directory nobody makes the front-end's anew; by
+ * the end of its own the guest sees that there is no such device any more.
+ */
 static void finish(struct xen *xen)
 {
 	disconnect(xen);
 	set_state(xen, STORE_STATE_CLOSED, false);
 	store_client_remove(xen->store, STORE_NO_TRANSACTION, xen->back);
+	store_client_remove(xen->store, STORE_NO_TRANSACTION, xen->front);
 	log_info("%s: unplugged", xen->device->name);
 	xen->over = true;
 	control_quit(0);

@@ -11,8 +11,8 @@
  *				maps rings, binds ports, ->queue_start ×n,
  *				->describe
  *	Closing			stops queues					Closed
- *	Closed, or gone		the same; when online is 0: removes its		Closed
- *				directory and ends the program
+ *	Closed, or gone		the same; when online is 0: removes both		Closed
+ *				directories and ends the program
  *	anything else		nothing
  *
  * online = 0 while queues run: Closing, so that the front-end closes. Initialised after Connected is

@@ -229,8 +229,22 @@ static void write_back(const char *name, const char *key, unsigned int value)
 	pv_store_write(PV_BACKEND, PV_GUEST, path, "%u", value);
 }
 
+/* False: it was unplugged, which removed its directories. Whoever writes there makes them anew. */
+static bool is_described(const char *name)
+{
+	char back[128], path[160], value[4];
+
+	back_path(back, name);
+	snprintf(path, sizeof(path), "%s/%s", back, STORE_KEY_FRONTEND);
+	return pv_store_read(path, value, sizeof(value)) >= 0;
+}
+
 void toolstack_lost(const char *name)
 {
+	if (!is_described(name)) {
+		log_info("%s: unplugged", name);
+		return;
+	}
 	log_warn("%s: its back-end is gone; the guest loses this device", name);
 	write_back(name, STORE_KEY_ONLINE, 0);
 	write_back(name, STORE_KEY_STATE, STORE_STATE_CLOSED);
@@ -240,8 +254,10 @@ void toolstack_lost(const char *name)
 void toolstack_restarted(void)
 {
 	pv_store_reset_guest();
-	for (unsigned int i = 0; i < toolstack.count; i++)
-		put_device(&toolstack.device[i], false);
+	for (unsigned int i = 0; i < toolstack.count; i++) {
+		if (is_described(toolstack.device[i].name))
+			put_device(&toolstack.device[i], false);
+	}
 }
 
 void toolstack_close(void)

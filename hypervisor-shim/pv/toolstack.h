@@ -36,7 +36,7 @@ int toolstack_serve_linux(unsigned int vcpus);
 int toolstack_add(const struct toolstack_device *device);
 /* What its back-end says of itself: enum store_state. */
 unsigned int toolstack_backend_state(const char *name);
-/* Its back-end is gone for good: it is Closed in the guest's eyes. */
+/* Its back-end is gone for good: it is Closed in the guest's eyes, unless it was unplugged before. */
 void toolstack_lost(const char *name);
 /* The guest starts anew. */
 void toolstack_restarted(void);

@@ -673,6 +673,7 @@ static void test_unplug(void **state)
 	d->ended = true;
 	store_get(&d->shim.store, BACK "/online", value);
 	assert_string_equal(value, "");
+	assert_true(store_wait(&d->shim.store, FRONT "/state", ""));
 	disk_close(d);
 }
 

@@ -425,6 +425,15 @@ static void devices_are_described(void **state)
 	toolstack_lost("vbd/51712");
 	assert_int_equal(toolstack_backend_state("vbd/51712"), STORE_STATE_CLOSED);
 	KEY(back, "online", "0");
+
+	/* Unplugged: neither the end of its back-end nor a new guest brings a key of it back. */
+	assert_int_equal(pv_store_remove(back), 0);
+	assert_int_equal(pv_store_remove(front), 0);
+	toolstack_lost("vbd/51712");
+	assert_int_equal(pv_store_read(back, value, sizeof(value)), -ENOENT);
+	toolstack_restarted();
+	assert_int_equal(pv_store_read(front, value, sizeof(value)), -ENOENT);
+	KEY("/local/domain/1/device/vif/0", "state", "1");
 #undef KEY
 	end();
 }
