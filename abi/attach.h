@@ -42,8 +42,11 @@
  * gets RESUMED in WELCOME, the same ledger, and by BIND the same eventfds again; it takes every
  * port as notified, and notifies every port once, for what was lost in between. The in-flight log,
  * which is the launcher's, says what to finish; pins that it does not own are dropped. Without the
- * cookie, a new back-end starts afresh and RELEASE frees what the old one left. The shim waits for
- * as long as the device exists.
+ * cookie, a new back-end starts afresh.
+ *
+ * What an absent back-end left is freed when its process has ended, for then nothing of it is in
+ * flight. With ATTACH_F_RESUME, or where the shim cannot see that process (another pid namespace), it
+ * is kept for the cookie's owner for as long as the device exists, or until RELEASE.
  */
 #ifndef PVKIT_ABI_ATTACH_H
 #define PVKIT_ABI_ATTACH_H
@@ -101,7 +104,8 @@ enum attach_feature {
 	ATTACH_F_MEMORY_CHANGES =
 		1, /* without: MEMORY_REMOVE ends the connection, and so hot-unplug */
 	ATTACH_F_CLAIM = 2, /* CLAIM is understood */
-	ATTACH_FEATURES = 3,
+	ATTACH_F_RESUME = 3, /* what it has is kept beyond the end of its process, for its cookie */
+	ATTACH_FEATURES = 4,
 };
 
 /* HELLO: must be the first message. */

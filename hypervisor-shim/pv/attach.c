@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -85,6 +86,21 @@ static struct client *client_by_descriptor(int fd, enum use use)
 
 /* ---- the thread ------------------------------------------------------------------------------- */
 
+/*
+ * Of the process that connected, or -1: it is none that we can see. Should its number be another
+ * process' by now, then it has ended, its connection with it, and nothing is held that could be let
+ * go of too early.
+ */
+static int peer_process(int fd)
+{
+	struct ucred peer = {0};
+	socklen_t size = sizeof(peer);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.pid <= 0)
+		return -1;
+	return pidfd_open(peer.pid, 0);
+}
+
 static void accept_one(void)
 {
 	int fd = accept4(attach.listener, NULL, NULL, SOCK_CLOEXEC);
@@ -105,6 +121,11 @@ static void accept_one(void)
 		return;
 	}
 	client->greet_by = attach_now() + ATTACH_ACK_SECONDS * 1000LL;
+	client->pidfd = peer_process(fd);
+	if (client->pidfd >= 0 && watch(client->pidfd, USE_PROCESS) < 0) {
+		close(client->pidfd);
+		client->pidfd = -1;
+	}
 }
 
 static void kicked(void)
@@ -120,7 +141,7 @@ static bool is_open(int fd)
 	return fd >= 0 && poll(&ended, 1, 0) == 0;
 }
 
-/* The process that we started for a device has ended, and so has all that it had in flight. */
+/* The process of a back-end has ended, and so has all that it had in flight. */
 static const char *process_ended(int fd)
 {
 	struct client *client = client_by_descriptor(fd, USE_PROCESS);
@@ -133,6 +154,12 @@ static const char *process_ended(int fd)
 	if (is_open(client->fd))
 		return NULL; /* another process has its end of the connection too */
 	device = client->device;
+	if (!device && client->features & 1ULL << ATTACH_F_RESUME)
+		return NULL; /* whoever has its cookie comes yet */
+	if (!device && client_holds_anything(client))
+		log_warn("%s: its back-end died; the guest has back what it held, and waits for "
+			 "another one",
+			 client_name(client));
 	client_release(client);
 	return device;
 }
@@ -265,7 +292,7 @@ void attach_forget_absent(void)
 
 		if (!client || client->fd >= 0)
 			continue;
-		if (client->pidfd < 0)
+		if (client->pidfd < 0 || !client->device)
 			client_release(client);
 		else if (client->ledger.base) /* its process ends yet */
 			sealed_memory_clear(&client->ledger);

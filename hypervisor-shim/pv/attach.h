@@ -3,10 +3,13 @@
  * The shim's side of abi/attach.h: the sockets of all back-ends, served by one thread. Nothing of a
  * data path passes here.
  *
- * A back-end that the shim started is told by two things that it is gone: its socket closes, and then
- * its process has ended. Not before that its pins are dropped and its ports unbound: it may still have
- * requests in flight in the kernel. One that connected by itself may come back by its cookie, or
- * somebody RELEASEs what it left.
+ * That a back-end is gone is told by two things: its socket closes, and then its process has ended. Not
+ * before that its pins are dropped and its ports unbound: it may still have requests in flight in the
+ * kernel. Until then it may come back by its cookie. Where its process cannot be seen, or it said
+ * that it, or another one, comes back (ATTACH_F_RESUME), somebody RELEASEs what it left.
+ *
+ * The store is not touched: what the front-end wrote there stands, and by its state Connected a new
+ * back-end sees that it takes over from a dead one (backend/transport/xen.h).
  */
 #ifndef PVKIT_HYPERVISOR_SHIM_PV_ATTACH_H
 #define PVKIT_HYPERVISOR_SHIM_PV_ATTACH_H

@@ -33,7 +33,7 @@ const char *client_name(const struct client *client)
 	return *client->name ? client->name : "a back-end";
 }
 
-static bool holds_anything(const struct client *client)
+bool client_holds_anything(const struct client *client)
 {
 	const struct attach_grant_ledger *ledger = client->ledger.base;
 
@@ -65,7 +65,7 @@ static void make_room(void)
 	for (unsigned int i = 0; i < CLIENTS_MAX; i++) {
 		struct client *client = attach_clients[i];
 
-		if (client->fd < 0 && client->pidfd < 0 && !holds_anything(client)) {
+		if (client->fd < 0 && !client->device && !client_holds_anything(client)) {
 			client_release(client);
 			return;
 		}
@@ -147,7 +147,7 @@ void client_disconnect(struct client *client, const char *why)
 	if (client->owner) {
 		grant_table_break_locks(&pv.grants, client->owner);
 		clients_recount();
-	} else if (client->pidfd < 0) {
+	} else if (client->pidfd < 0 || !client->device) {
 		client_free(client);
 	}
 }
@@ -203,7 +203,9 @@ void client_resume(struct client *client, struct client *absent)
 	absent->ledger = (struct sealed_memory){.fd = -1};
 	absent->owner = 0;
 	/* A process that we started stands behind the device still, whoever serves it now. */
-	if (!client->device) {
+	if (!client->device && absent->device) {
+		if (client->pidfd >= 0)
+			close(client->pidfd);
 		client->device = absent->device;
 		memcpy(client->claim, absent->claim, sizeof(client->claim));
 		client->pidfd = absent->pidfd;
@@ -247,7 +249,7 @@ struct client *client_by_claim(const char *device)
 	for (unsigned int i = 0; i < CLIENTS_MAX; i++) {
 		struct client *client = attach_clients[i];
 
-		if (client && (client->fd >= 0 || client->pidfd >= 0) &&
+		if (client && (client->fd >= 0 || (client->device && client->pidfd >= 0)) &&
 		    !strcmp(client->claim, device))
 			return client;
 	}

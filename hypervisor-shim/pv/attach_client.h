@@ -26,7 +26,7 @@ struct notice {
 
 struct client {
 	int fd; /* -1: absent */
-	int pidfd; /* -1: we did not start it, or its process has ended */
+	int pidfd; /* -1: its process has ended, or cannot be seen from here */
 	const char *device; /* as attach_add() was told; NULL */
 	char claim[ATTACH_DEVICE_BYTES]; /* the device that it serves; empty: none that we know */
 	int64_t greet_by; /* ms; 0: it has greeted, or may take its time */
@@ -55,6 +55,8 @@ void client_free(struct client *client);
 /* Gone for good: ports and pins too. Frees it. */
 void client_release(struct client *client);
 const char *client_name(const struct client *client);
+/* Ports or pins. */
+bool client_holds_anything(const struct client *client);
 
 /* Gives a new client its identity. 0 or -errno. */
 int client_greet(struct client *client, uint64_t features);

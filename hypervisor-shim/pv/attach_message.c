@@ -16,7 +16,8 @@
 #include "hypervisor-shim/pv/store.h"
 
 #define FEATURES \
-	(1ULL << ATTACH_F_LEDGER | 1ULL << ATTACH_F_MEMORY_CHANGES | 1ULL << ATTACH_F_CLAIM)
+	(1ULL << ATTACH_F_LEDGER | 1ULL << ATTACH_F_MEMORY_CHANGES | 1ULL << ATTACH_F_CLAIM | \
+	 1ULL << ATTACH_F_RESUME)
 
 struct message {
 	struct attach_header header;
@@ -200,8 +201,8 @@ static bool handle_release(struct client *client, const struct message *message)
 	absent = client_by_cookie(release.cookie);
 	if (!absent)
 		return answer_plainly(client, message, -ENOENT);
-	/* Attached, or its process still ends. */
-	if (client_attached(absent) || absent->pidfd >= 0)
+	/* Attached, or its process, which we started, still ends. */
+	if (client_attached(absent) || (absent->device && absent->pidfd >= 0))
 		return answer_plainly(client, message, -EBUSY);
 	client_release(absent);
 	return answer_plainly(client, message, 0);

@@ -382,6 +382,48 @@ static void a_daemons_pins_last_as_long_as_its_process(void **state)
 	assert_int_equal(state_of(bind.guest_port), EVENT_CHANNEL_UNBOUND);
 }
 
+/* A process that connected by itself: it is told its port and ends when it is killed. */
+static pid_t start_peer(uint64_t features, uint32_t port)
+{
+	struct attach_hello hello = peer_hello(NULL);
+	struct attach_bind bind = {.guest_port = port};
+	struct peer_message message;
+	struct peer peer;
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	peer_connect(&peer, path);
+	hello.features |= features;
+	assert_int_equal(peer_ask(&peer, ATTACH_HELLO, &hello, sizeof(hello), &message), 0);
+	do
+		peer_receive(&peer, &message);
+	while (message.header.type != ATTACH_READY);
+	assert_int_equal(peer_ask(&peer, ATTACH_BIND, &bind, sizeof(bind), &message), 0);
+	pause();
+	_exit(0);
+}
+
+/* Whoever attached by itself leaves nothing when it is killed, unless it wished to. */
+static void what_a_killed_process_held_is_free(void **state)
+{
+	static const uint64_t features[] = {0, 1ULL << ATTACH_F_RESUME};
+	uint8_t left[] = {EVENT_CHANNEL_UNBOUND, EVENT_CHANNEL_INTERDOMAIN};
+
+	for (unsigned int i = 0; i < 2; i++) {
+		uint32_t port = unbound();
+		pid_t pid = start_peer(features[i], port);
+
+		fake_eventually(state_of(port) == EVENT_CHANNEL_INTERDOMAIN);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		fake_eventually(state_of(port) == left[i]);
+		nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+		assert_int_equal(state_of(port), left[i]);
+	}
+	assert_int_equal(lost, 0);
+}
+
 static bool never(void)
 {
 	return false;
@@ -646,6 +688,7 @@ int main(void)
 		TEST(a_daemons_device_is_its_own),
 		TEST(release_frees_what_a_dead_one_left),
 		TEST(a_daemons_pins_last_as_long_as_its_process),
+		TEST(what_a_killed_process_held_is_free),
 		TEST(a_reset_waits_for_all),
 		TEST(the_end_leaves_pins_alone),
 		TEST(hostile_greetings),
