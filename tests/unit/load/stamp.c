@@ -69,12 +69,36 @@ static void one_wrong_byte_is_seen(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void a_frame_is_whole_or_not(void **state)
+{
+	uint8_t frame[1500] = {0};
+	uint32_t at;
+
+	stamp_frame(frame, 101, 7);
+	assert_int_equal(stamp_frame_check(frame, 101), -1);
+	assert_int_equal(stamp_frame_check(frame, 100), STAMP_FRAME_START); /* cut */
+	assert_int_equal(stamp_frame_check(frame, 20), 20);
+	for (at = STAMP_FRAME_START; at < 101; at++) {
+		frame[at] ^= 1;
+		assert_true(stamp_frame_check(frame, 101) >= STAMP_FRAME_START);
+		frame[at] ^= 1;
+	}
+	/* Half of one frame, half of the next. */
+	stamp_frame(frame, 1500, 8);
+	stamp_frame(frame + 750, 1500 - 750, 9);
+	assert_true(stamp_frame_check(frame, 1500) >= 750);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(what_was_written_is_right), TEST(another_place_is_seen),
-		TEST(an_older_write_is_seen),    TEST(another_run_is_seen),
-		TEST(a_torn_block_is_seen),      TEST(one_wrong_byte_is_seen),
+		TEST(what_was_written_is_right),
+		TEST(another_place_is_seen),
+		TEST(an_older_write_is_seen),
+		TEST(another_run_is_seen),
+		TEST(a_torn_block_is_seen),
+		TEST(one_wrong_byte_is_seen),
+		cmocka_unit_test(a_frame_is_whole_or_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
