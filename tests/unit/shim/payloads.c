@@ -13,7 +13,7 @@
 #include <sys/eventfd.h>
 
 #include "hypervisor-shim/power.h"
-#include "tests/unit/shim/payload.h"
+#include "tests/payload/payload.h"
 
 /*
  * A device with one BAR; the first eight bytes are a number that the test sets, writes are
