@@ -14,7 +14,9 @@ my %units = (
 	requests_per_cpu_second => ', IOPS/CPU-s',
 	frames => '',
 	cpu => '',
+	ns => '',
 );
+my %suffixes = (cpu => ' % of a CPU', ns => ' µs');
 
 sub new {
 	my ($class, $host) = @_;
@@ -39,9 +41,14 @@ sub short {
 	return sprintf($value < 10 ? '%.2f' : '%.0f', $value);
 }
 
+sub microseconds {
+	my ($ns) = @_;
+	return sprintf($ns < 100_000 ? '%.1f' : '%.0f', $ns / 1000);
+}
+
 sub spread {
-	my ($figures) = @_;
-	my ($median, $min, $max) = map { short($_) } @$figures{qw(median min max)};
+	my ($figures, $format) = @_;
+	my ($median, $min, $max) = map { $format->($_) } @$figures{qw(median min max)};
 	return @{ $figures->{runs} } > 1 ? "$median ($min..$max)" : $median;
 }
 
@@ -54,20 +61,21 @@ sub verdict {
 
 sub add {
 	my ($self, $row, $line) = @_;
-	my $title = $row->{title};
+	my $title = $line->{title} // $row->{title};
 	if ($line->{skipped}) {
 		$self->{skipped}++;
 		printf "%-60s NOT MEASURED: %s\n", $title, $line->{skipped};
 	} else {
 		$title .= $units{ $line->{metric} };
 		$line->{verdict} = verdict($line);
-		printf $FORMAT, $title, spread($line->{ours}) . ($line->{metric} eq 'cpu' ? ' % of a CPU' : ''),
-			$line->{peer_label} // '', $line->{peer} ? spread($line->{peer}) : '',
+		my $format = $line->{metric} eq 'ns' ? \&microseconds : \&short;
+		printf $FORMAT, $title, spread($line->{ours}, $format) . ($suffixes{ $line->{metric} } // ''),
+			$line->{peer_label} // '', $line->{peer} ? spread($line->{peer}, $format) : '',
 			defined $line->{ratio} ? sprintf('%.2f', $line->{ratio}) : '',
 			defined $line->{target} ? ">= $line->{target}"
 				: defined $line->{limit} ? "< $line->{limit}" : '',
 			$line->{verdict};
-		print "    $_\n" for @{ $line->{commands} };
+		print "    $_\n" for @{ $line->{commands} || [] };
 		print "    ($_)\n" for map { s/\s+$//r } @{ $line->{notes} || [] };
 	}
 	push @{ $self->{lines} }, { name => $row->{name}, title => $title, %$line };
