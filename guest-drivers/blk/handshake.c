@@ -113,7 +113,7 @@ static void publish(struct pvd *pvd)
 	ret = open_queues(pvd);
 	if (ret) {
 		fail(pvd, ret,
-		     "cannot make %u queues of %u pages: try fewer, or a larger grant table",
+		     "cannot make %u queues of %u pages: load pvkit_blk with smaller queues=, queue_pages= or ring_page_order=",
 		     terms.queues, 1U << terms.ring_page_order);
 		return;
 	}
