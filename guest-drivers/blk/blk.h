@@ -136,6 +136,12 @@ extern struct pvkit_driver pvd_driver;
 extern struct terms_wish pvd_parameters; /* ->cpus is found each time */
 extern unsigned int pvd_request_timeout, pvd_close_timeout; /* seconds */
 
+/* How long a request may wait for its answer from now on, in jiffies; 0: for ever. */
+static inline unsigned int pvd_patience(void)
+{
+	return min_t(unsigned int, READ_ONCE(pvd_request_timeout), INT_MAX / HZ) * HZ;
+}
+
 /* ---- queue.c: what a queue consists of ---- */
 
 int pvd_queue_open(struct pvd_queue *queue);

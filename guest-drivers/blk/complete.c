@@ -143,11 +143,12 @@ enum blk_eh_timer_return pvd_timed_out(struct request *rq)
 	struct pvd_request *request = blk_mq_rq_to_pdu(rq);
 	struct pvd_queue *queue = request->queue;
 	struct pvd *pvd = queue->pvd;
+	unsigned int patience = pvd_patience();
 
 	complete_list(collect_open(queue));
 	if (blk_mq_request_completed(rq) || !blk_mq_request_started(rq))
 		return BLK_EH_DONE;
-	if (pvd_request_timeout) {
+	if (patience && rq->timeout >= patience) {
 		pvd_retire(pvd,
 			   "it did not answer a request in the time that request_timeout gives it");
 		return BLK_EH_RESET_TIMER;
@@ -157,6 +158,7 @@ enum blk_eh_timer_return pvd_timed_out(struct request *rq)
 			     rq->q->disk ? rq->q->disk->disk_name : "disk", request->operation,
 			     (unsigned long long)blk_rq_pos(rq),
 			     jiffies_to_msecs(rq->timeout) / 1000);
+	rq->timeout = patience ?: rq->q->rq_timeout;
 	return BLK_EH_RESET_TIMER;
 }
 

@@ -14,7 +14,6 @@
 #include "guest-drivers/blk/blk.h"
 #include "guest-drivers/blk/compat.h"
 
-#define IO_TIMEOUT_DEFAULT (30 * HZ) /* blk-mq's own; here it means a look and a line in the log */
 
 static DEFINE_IDA(numbers);
 
@@ -282,7 +281,6 @@ static int make_tags(struct pvd *pvd)
 		.queue_depth = pvd->queue[0].wire.front.ring.size,
 		.cmd_size = struct_size(request, grant, terms->segments + terms->descriptor_pages),
 		.numa_node = NUMA_NO_NODE,
-		.timeout = pvd_request_timeout ? pvd_request_timeout * HZ : IO_TIMEOUT_DEFAULT,
 		.flags = PVD_TAG_FLAGS,
 		.driver_data = pvd,
 	};

@@ -324,6 +324,8 @@ blk_status_t pvd_queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_mq_queue_
 		cancel(queue, request);
 		return status;
 	}
+	/* 0 is the queue's own interval, for a look and a line in the log. */
+	bd->rq->timeout = pvd_patience();
 	/* From stage on, the answer may be faster than we are. */
 	blk_mq_start_request(bd->rq);
 	status = stage(queue, request, &wire, bd->last);

@@ -590,8 +590,8 @@ static void too_slow(struct kunit *test)
 {
 	static struct io io;
 
-	pvd_request_timeout = 1;
 	plug(test, &everything, false);
+	pvd_request_timeout = 1; /* a disk that is there heeds it too */
 	backend.mood = BACKEND_SILENT;
 	io_start(&io, REQ_OP_READ, 0, 0, 4096);
 	KUNIT_EXPECT_EQ(test, io_wait(&io), -EIO);
