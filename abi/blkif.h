@@ -179,9 +179,12 @@ ABI_ASSERT(sizeof(union blkif_req) == 112);
 #define BLKIF_KEY_DISCARD_ALIGNMENT    "discard-alignment" /* bytes; default 0 */
 #define BLKIF_KEY_DISCARD_SECURE       "discard-secure" /* 1: BLKIF_DISCARD_FLAG_SECURE works */
 #define BLKIF_KEY_DISCARD_ENABLE       "discard-enable" /* administrator: 0: do not offer it */
-/* pvkit's own: what udev tells disks apart by; printable text, absent: none. */
+/*
+ * pvkit's own: what udev tells disks apart by. Printable text without blanks, no longer than virtio's
+ * (VIRTIO_BLK_ID_BYTES), so that a disk keeps it on either bus. Absent: none.
+ */
 #define BLKIF_KEY_SERIAL       "serial"
-#define BLKIF_SERIAL_BYTES_MAX 63
+#define BLKIF_SERIAL_BYTES_MAX 20
 
 #define BLKIF_INFO_CDROM     0x1
 #define BLKIF_INFO_REMOVABLE 0x2

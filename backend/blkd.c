@@ -59,8 +59,9 @@ static const struct option_spec blkd_options[] = {
 		 "an image."},
 	{.name = "serial", .kind = OPTION_STRING, .offset = FIELD(serial), .argument = "TEXT",
 	 .minimum = 1, .maximum = 20,
-	 .help = "The serial number that the guest sees, up to 20 characters. By default it is made "
-		 "from the image's inode number."},
+	 .help = "The serial number that the guest sees, by virtio or Xen's rings: up to 20 printable "
+		 "characters, no blanks and no slashes. By default it is made from the image's inode "
+		 "number."},
 	{.name = "logical-block-size", .kind = OPTION_CHOICE, .offset = FIELD(block_size),
 	 .choices = block_size_names,
 	 .help = "The smallest unit that the guest may read or write, in bytes. The image's size must "
@@ -124,11 +125,24 @@ static const struct program_spec blkd_program = {
 };
 /* clang-format on */
 
+/* Guests make names of it. How long it may be is the option's own. */
+static bool is_serial(const char *text)
+{
+	for (; *text; text++) {
+		if (*text <= ' ' || *text > '~' || *text == '/')
+			return false;
+	}
+	return true;
+}
+
 static void check_options(const void *context)
 {
 	const struct config *config = context;
 
 	daemon_check_device(&blkd_program, &config->daemon, "vbd");
+	if (config->serial && !is_serial(config->serial))
+		daemon_usage_error(&blkd_program,
+				   "--serial: only printable characters, no blanks and no slashes");
 	if (config->engine == STORE_NULL) {
 		if (config->blk_file)
 			daemon_usage_error(&blkd_program,

@@ -90,7 +90,9 @@ static const struct option_spec disk_options[] = {
 	 .minimum = 4, .maximum = VIRTQUEUE_SIZE_MAX,
 	 .help = "Descriptors of a queue, a power of two. The default is 256."},
 	{.name = "serial", .kind = OPTION_STRING, .offset = DISK(serial), .argument = "TEXT", .minimum = 1,
-	 .maximum = 20, .help = "The serial number that the guest sees."},
+	 .maximum = 20,
+	 .help = "The serial number that the guest sees, on either bus: up to 20 printable characters, no "
+		 "blanks and no slashes."},
 	{.name = "packed", .kind = OPTION_FLAG, .offset = DISK(packed),
 	 .help = "Offer packed rings to the guest."},
 	{.name = "size", .kind = OPTION_SIZE, .offset = DISK(size), .argument = "SIZE", .minimum = 512,

@@ -188,9 +188,17 @@ void pvd_read_serial(struct pvd *pvd)
 	pvd->serial[0] = '\0';
 	if (IS_ERR(serial))
 		return;
+	/* Half of a number could be that of another disk. */
+	if (strlen(serial) > BLKIF_SERIAL_BYTES_MAX) {
+		dev_warn(&pvd->device->dev, "no serial number: the back-end's has more than %u characters\n",
+			 BLKIF_SERIAL_BYTES_MAX);
+		kfree(serial);
+		return;
+	}
 	/* It goes to udev's rules and names: nothing but what prints. */
-	for (i = 0; serial[i] && i < BLKIF_SERIAL_BYTES_MAX; i++)
-		pvd->serial[i] = serial[i] > ' ' && serial[i] <= '~' ? serial[i] : '_';
+	for (i = 0; serial[i]; i++)
+		pvd->serial[i] =
+			serial[i] > ' ' && serial[i] <= '~' && serial[i] != '/' ? serial[i] : '_';
 	pvd->serial[i] = '\0';
 	kfree(serial);
 }

@@ -352,7 +352,7 @@ static void show_disk(void)
 		say(BLKIF_KEY_SECTORS, BACKEND_SECTORS);
 	say(BLKIF_KEY_SECTOR_SIZE, backend.offer.sector_size ?: 512);
 	say(BLKIF_KEY_INFO, backend.offer.info);
-	fake_store_set(BACKEND_BACK "/serial", "a b\nc");
+	fake_store_set(BACKEND_BACK "/serial", backend.offer.serial ?: "a b\nc");
 	backend.connections++;
 	enter(STORE_STATE_CONNECTED);
 }

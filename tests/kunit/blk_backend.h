@@ -39,6 +39,7 @@ struct backend_offer {
 	unsigned int queues, ring_page_order, indirect;
 	unsigned int sector_size, info;
 	const char *sectors; /* NULL: BACKEND_SECTORS */
+	const char *serial; /* NULL: one with characters that do not print */
 	bool flush, barrier, discard, secure, write_zeroes, persistent;
 };
 

@@ -586,6 +586,25 @@ static void keeps_pages(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, page_count(self.page[0]), 1);
 }
 
+static void longest_serial(struct kunit *test)
+{
+	struct backend_offer offer = everything;
+
+	offer.serial = "12345678901234567890";
+	plug(test, &offer, false);
+	KUNIT_EXPECT_STREQ(test, pvd_of()->serial, offer.serial);
+}
+
+static void too_long_serial(struct kunit *test)
+{
+	struct backend_offer offer = everything;
+
+	offer.serial = "123456789012345678901";
+	plug(test, &offer, false);
+	KUNIT_EXPECT_STREQ(test, pvd_of()->serial, "");
+	write_and_read_back(test);
+}
+
 static void too_slow(struct kunit *test)
 {
 	static struct io io;
@@ -782,6 +801,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(bad_operation),
 	KUNIT_CASE(too_many),
 	KUNIT_CASE(keeps_pages),
+	KUNIT_CASE(longest_serial),
+	KUNIT_CASE(too_long_serial),
 	KUNIT_CASE(too_slow),
 	KUNIT_CASE(lost_notification),
 	KUNIT_CASE(replaced),
