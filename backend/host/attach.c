@@ -171,6 +171,8 @@ void host_serve(struct host *host, const struct host_ops *ops, void *context)
 	host->ops = ops;
 	host->context = context;
 	host->served = true;
+	if (!host->grants.table.grants) /* it is changing now; the one that comes resumes */
+		ops->quiesce(context);
 	if (host->fd >= 0 && !control_watch(host->fd, EPOLLIN, on_socket, host))
 		host->watched = true;
 	else

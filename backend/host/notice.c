@@ -75,7 +75,8 @@ static int change_tables(struct host *host, struct host_message *notice)
 	}
 	if (err)
 		return err;
-	if (host->served)
+	/* Of a table without references nothing can be pinned: quiet until the next one. */
+	if (host->served && host->grants.table.grants)
 		host->ops->resume(host->context);
 	if (notice->header.type != ATTACH_MEMORY_ADD)
 		acknowledge(host, notice);

@@ -413,6 +413,9 @@ static void same_grant_table(void **state)
 	same(GRANT_READONLY, GTF_readonly);
 	same(GRANT_READING, GTF_reading);
 	same(GRANT_WRITING, GTF_writing);
+	same(GRANT_PWT, GTF_PWT);
+	same(GRANT_PCD, GTF_PCD);
+	same(GRANT_PAT, GTF_PAT);
 	same(GRANT_SUB_PAGE, GTF_sub_page);
 	same(GRANT_TRANSFER_COMMITTED, GTF_transfer_committed);
 	same(GRANT_TRANSFER_COMPLETED, GTF_transfer_completed);
@@ -425,6 +428,10 @@ static void same_grant_table(void **state)
 	same_field(struct grant_v1, domain, struct grant_entry_v1, domid);
 	same_field(struct grant_v1, frame, struct grant_entry_v1, frame);
 	same_size(union grant_v2, union grant_entry_v2);
+	same_field(union grant_v2, header, union grant_entry_v2, hdr);
+	same_field(union grant_v2, full_page.header, union grant_entry_v2, full_page.hdr);
+	same_field(union grant_v2, sub_page.header, union grant_entry_v2, sub_page.hdr);
+	same_field(union grant_v2, transitive.header, union grant_entry_v2, transitive.hdr);
 	same_field(union grant_v2, full_page.frame, union grant_entry_v2, full_page.frame);
 	same_field(union grant_v2, sub_page.offset, union grant_entry_v2, sub_page.page_off);
 	same_field(union grant_v2, sub_page.length, union grant_entry_v2, sub_page.length);
