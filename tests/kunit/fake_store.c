@@ -35,12 +35,23 @@ static struct {
 	unsigned int conflicts;
 	u32 consumer, producer;
 	bool broken; /* it broke the ring itself, and waits for a reconnection */
+	bool connected; /* to the client under test */
+	bool ending; /* nobody takes what it says any more */
 	char payload[STORE_PAYLOAD_MAX + 1];
 } store = {
 	.lock = __MUTEX_INITIALIZER(store.lock),
 };
 
 /* ---- ring ------------------------------------------------------------------------------------ */
+
+/*
+ * Not kthread_should_stop(): tests say things with the store's mouth too, and the end of a case that
+ * was aborted runs in the process that loads the module, which is no kthread.
+ */
+static bool ends(void)
+{
+	return READ_ONCE(store.ending);
+}
 
 static void notify(void)
 {
@@ -70,7 +81,7 @@ static bool get(void *data, u32 size)
 	u8 *byte = data;
 
 	while (size) {
-		if (kthread_should_stop() || reset_asked())
+		if (ends() || reset_asked())
 			return false;
 		if (READ_ONCE(store.mood) == FAKE_STORE_STUCK || store.broken ||
 		    order_load_acquire(&page->request_producer) == store.consumer) {
@@ -92,8 +103,7 @@ static void put(const void *data, u32 size)
 	const u8 *byte = data;
 
 	while (size) {
-		if (kthread_should_stop() ||
-		    order_load_acquire(&page->connection) == STORE_RECONNECT)
+		if (ends() || order_load_acquire(&page->connection) == STORE_RECONNECT)
 			return;
 		if (store.producer - order_load_acquire(&page->response_consumer) ==
 		    STORE_RING_BYTES) {
@@ -390,6 +400,10 @@ static int run(void *context)
 	struct store_header header;
 
 	while (!kthread_should_stop()) {
+		if (ends()) {
+			yield();
+			continue;
+		}
 		if (!get(&header, sizeof(header)) || !get(store.payload, header.length))
 			continue;
 		store.payload[header.length] = 0;
@@ -452,16 +466,23 @@ EXPORT_SYMBOL_GPL(fake_store_conflicts);
 
 int fake_store_start(void)
 {
+	int error;
+
 	fake.platform.store_page->features = STORE_FEATURE_RECONNECTION | STORE_FEATURE_ERROR;
 	store.consumer = store.producer = 0;
 	store.mood = FAKE_STORE_GOOD;
-	store.broken = false;
+	store.broken = store.ending = store.connected = false;
 	store.conflicts = 0;
 	pvkit_store_timeout = 1;
 	store.thread = kthread_run(run, NULL, "fake-store");
-	if (IS_ERR(store.thread))
-		return PTR_ERR(store.thread);
-	return pvkit_store_start(&fake.platform);
+	if (IS_ERR(store.thread)) {
+		error = PTR_ERR(store.thread);
+		store.thread = NULL;
+		return error;
+	}
+	error = pvkit_store_start(&fake.platform);
+	store.connected = !error;
+	return error;
 }
 EXPORT_SYMBOL_GPL(fake_store_start);
 
@@ -469,8 +490,13 @@ void fake_store_stop(void)
 {
 	unsigned int i;
 
-	pvkit_store_stop();
-	kthread_stop(store.thread);
+	if (store.connected)
+		pvkit_store_stop();
+	store.connected = false;
+	WRITE_ONCE(store.ending, true);
+	if (store.thread)
+		kthread_stop(store.thread);
+	store.thread = NULL;
 	remove_nodes("");
 	for (i = 0; i < WATCHES; i++)
 		forget_watch(&store.watch[i]);
