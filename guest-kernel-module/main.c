@@ -77,6 +77,6 @@ static void __exit pvkit_exit(void)
 module_exit(pvkit_exit);
 
 MODULE_DESCRIPTION("pvkit: platform, events, grants, store and bus of paravirtual front-ends");
-MODULE_AUTHOR("The pvkit authors");
+MODULE_AUTHOR("pvkit developers");
 MODULE_LICENSE("GPL");
 MODULE_VERSION(PVKIT_VERSION);

@@ -50,6 +50,7 @@ static void __exit pvkit_blk_exit(void)
 module_exit(pvkit_blk_exit);
 
 MODULE_DESCRIPTION("pvkit: front-end of paravirtual block devices");
+MODULE_AUTHOR("pvkit developers");
 MODULE_LICENSE("GPL");
 MODULE_VERSION(PVKIT_VERSION);
 MODULE_ALIAS("pvkit:" STORE_CLASS_BLOCK);

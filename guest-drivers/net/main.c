@@ -337,6 +337,7 @@ static void __exit pvnet_exit(void)
 module_exit(pvnet_exit);
 
 MODULE_DESCRIPTION("pvkit: paravirtual network front-end (netif)");
+MODULE_AUTHOR("pvkit developers");
 MODULE_LICENSE("GPL");
 MODULE_VERSION(PVKIT_VERSION);
 MODULE_ALIAS("pvkit:" STORE_CLASS_NET);

@@ -166,4 +166,5 @@ static int __init tests_init(void)
 module_init(tests_init);
 
 MODULE_DESCRIPTION("KUnit suites of pvkit's guest modules");
+MODULE_AUTHOR("pvkit developers");
 MODULE_LICENSE("GPL");
