@@ -5,11 +5,8 @@
  * The order in main() is the order in which things can go wrong for the user: the command line, the
  * link with the rights that it needs, then the socket. Nothing listens before all the rest is good.
  */
-#include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "backend/control.h"
@@ -17,6 +14,7 @@
 #include "backend/link/link.h"
 #include "backend/net/netif.h"
 #include "backend/net/virtio_net.h"
+#include "common/ethernet.h"
 #include "common/stats.h"
 
 #define SPEED_DEFAULT 10000
@@ -80,7 +78,7 @@ static const struct option_spec netd_options[] = {
 	{.name = "mtu", .kind = OPTION_NUMBER, .offset = FIELD(mtu), .argument = "BYTES",
 	 .minimum = 68, .maximum = 65535,
 	 .help = "The MTU that the guest is told, and that the tap is given if we may. The default is "
-		 "the link's own."},
+		 "the link's own. With --attach the tap's alone: the guest finds its own in the store."},
 	{.name = "speed", .kind = OPTION_NUMBER, .offset = FIELD(speed), .argument = "MBITS",
 	 .maximum = INT32_MAX,
 	 .help = "The speed that the guest is told, in Mbit/s; 0: unknown. It limits nothing. The "
@@ -156,22 +154,6 @@ static void choose_queues(struct config *config)
 		link->queues = cpus < LINK_QUEUES_MAX ? cpus : LINK_QUEUES_MAX;
 }
 
-/* A locally administered address of the three names (64-bit FNV-1a). */
-static void derive_mac(uint8_t *mac, const char *first, const char *second, const char *third)
-{
-	const char *names[] = {first, second, third};
-	uint64_t hash = 0xcbf29ce484222325;
-	const char *c;
-	int i;
-
-	for (i = 0; i < 3; i++)
-		for (c = names[i]; *c; c++)
-			hash = (hash ^ (uint8_t)*c) * 0x100000001b3;
-	for (i = 0; i < 6; i++)
-		mac[i] = hash >> 8 * i;
-	mac[0] = (mac[0] & 0xfc) | 2;
-}
-
 /*
  * The host's name tells guests apart that meet on a real network. Two that are joined by a socket are
  * told apart by their front-ends' sockets; with --fd they have none, and chance must do.
@@ -179,14 +161,11 @@ static void derive_mac(uint8_t *mac, const char *first, const char *second, cons
 static void choose_mac(uint8_t *mac, const struct config *config, const struct link *link)
 {
 	const char *own = config->daemon.socket_path;
-	char host[HOST_NAME_MAX + 1] = "", chance[17] = "";
-	uint64_t random;
+	char chance[17] = "";
 
-	gethostname(host, sizeof(host) - 1);
-	if (!own && config->link.kind == LINK_SOCKET &&
-	    getrandom(&random, sizeof(random), 0) == sizeof(random))
-		snprintf(chance, sizeof(chance), "%016" PRIx64, random);
-	derive_mac(mac, host, link->name, own ? own : chance);
+	if (!own && config->link.kind == LINK_SOCKET)
+		ethernet_chance(chance);
+	ethernet_derive(mac, link->name, own ? own : chance);
 }
 
 static struct stats_page *open_stats(const struct link *link)

@@ -4,13 +4,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "abi/store.h"
 #include "abi/vhost_user.h"
+#include "common/ethernet.h"
 #include "common/log.h"
 #include "common/socket.h"
 #include "hypervisor-shim/daemons.h"
@@ -186,11 +186,11 @@ static int start_netd(const struct shim_net *net, const char *device, const char
 
 	add_place(&a, name);
 	add_argument(&a, "--link=%s", net->link);
-	/* A PV guest finds its address and MTU in the store. */
+	/* A PV guest finds its address and MTU in the store; the MTU is the tap's too. */
 	if (!name && net->has_mac)
 		add_argument(&a, "--mac=%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
 			     mac[3], mac[4], mac[5]);
-	if (!name && net->mtu)
+	if (net->mtu)
 		add_argument(&a, "--mtu=%llu", (unsigned long long)net->mtu);
 	add_argument(&a, "--queue-pairs=%llu", (unsigned long long)net->queue_pairs);
 	if (verbose)
@@ -218,31 +218,38 @@ static int add_pv_disk(const struct shim_disk *disk, const char *name, bool verb
 	return result;
 }
 
-static int choose_mac(struct shim_net *net)
+/*
+ * The same at each start, as guests name their interfaces by it. Guests of one host differ by their link,
+ * or by where the back-end attaches; but not two that a socket joins.
+ */
+static void choose_mac(struct shim_net *net, const char *device, const char *attach)
 {
-	static const uint8_t prefix[] = {0x52, 0x54, 0x00};
+	const char *place = net->link ? net->link : attach ? attach : "";
+	char text[TOOLSTACK_NAME_BYTES + 17], chance[17] = "";
 
 	if (net->has_mac)
-		return 0;
-	memcpy(net->mac, prefix, sizeof(prefix));
+		return;
+	if (!strncmp(place, "socket:", 7))
+		ethernet_chance(chance);
+	snprintf(text, sizeof(text), "%s%s", device, chance);
+	ethernet_derive(net->mac, place, text);
 	net->has_mac = true;
-	return getrandom(net->mac + 3, 3, 0) == 3 ? 0 : -EIO;
 }
 
-static int add_pv_net(struct shim_net *net, const char *name, bool verbose)
+static int add_pv_net(struct shim_net *net, const char *name, const struct shim_config *config)
 {
 	static struct toolstack_device devices[CONFIG_DEVICES_MAX];
 	static unsigned int count;
 	struct toolstack_device *device = &devices[count];
-	int result = choose_mac(net);
+	int result;
 
 	*device = (struct toolstack_device){.mtu = net->mtu};
-	memcpy(device->mac, net->mac, sizeof(device->mac));
 	snprintf(device->name, sizeof(device->name), "vif/%u", count++);
-	if (!result)
-		result = toolstack_add(device);
+	choose_mac(net, device->name, config->attach);
+	memcpy(device->mac, net->mac, sizeof(device->mac));
+	result = toolstack_add(device);
 	if (!result && net->link)
-		result = start_netd(net, name, device->name, verbose);
+		result = start_netd(net, name, device->name, config->verbose);
 	return result;
 }
 
@@ -282,7 +289,7 @@ static int add_net(const struct shim_config *config, unsigned int number)
 	if (!net.queue_pairs)
 		net.queue_pairs = 1;
 	if (net.bus == BUS_PV)
-		return add_pv_net(&net, name, config->verbose);
+		return add_pv_net(&net, name, config);
 	fd = net.vhost_user ? connect_to(name, net.vhost_user)
 			    : start_netd(&net, name, NULL, config->verbose);
 	if (fd < 0)
