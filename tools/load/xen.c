@@ -187,14 +187,16 @@ static void xen_open(struct load_front *front, uint64_t extra)
 	const struct load_config *config = front->config;
 	const struct xen_kind *kind = kind_of(config);
 	unsigned int i, pages;
+	pid_t backend;
 
 	/* Before anybody is there to say how large rings may be, so for the largest. */
 	load_memory_open(&front->memory,
 			 (uint64_t)front->queue_count * XEN_RING_PAGES_MAX * XEN_RING_PAGE_BYTES +
 				 extra);
 	xen_guest_open(&front->memory, kind->device);
-	front->connection =
-		xen_guest_await(config->path, (unsigned int)config->timeout, &front->backend);
+	front->connection = xen_guest_await(config->path, (unsigned int)config->timeout, &backend);
+	if (!front->backend)
+		front->backend = backend;
 	await_state(front, STORE_STATE_INIT_WAIT);
 	check_queues(front);
 	front->features = VIRTQUEUE_F_EVENT_IDX;

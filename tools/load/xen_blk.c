@@ -52,7 +52,8 @@ static void check_size(const struct load_front *front)
 /* Pages of a ring with so many slots; the command line allows no other sizes. */
 static unsigned int ring_pages(const struct load_front *front)
 {
-	uint64_t most = 1ULL << xen_guest_read_number(BLKIF_KEY_MAX_RING_PAGE_ORDER, 0);
+	uint64_t order = xen_guest_read_number(BLKIF_KEY_MAX_RING_PAGE_ORDER, 0);
+	uint64_t most = 1ULL << (order < XEN_RING_PAGE_ORDER_MAX ? order : XEN_RING_PAGE_ORDER_MAX);
 	struct xen_ring_area area = {.pages = front->memory.region.host,
 				     .bytes = XEN_RING_PAGE_BYTES,
 				     .slot_bytes = BLKIF_SLOT_BYTES};
@@ -113,6 +114,9 @@ static void connected(struct load_front *front)
 	if (!unit || front->config->block_size % unit)
 		die("--block-size: %llu is no multiple of the %llu bytes of this disk's sectors",
 		    (unsigned long long)front->config->block_size, (unsigned long long)unit);
+	if (sectors > UINT64_MAX / BLKIF_SECTOR_BYTES)
+		die("%s: the disk has %llu sectors, which is no disk", front->config->path,
+		    (unsigned long long)sectors);
 	load_front_take_disk(front, sectors * BLKIF_SECTOR_BYTES, info & BLKIF_INFO_READONLY);
 }
 

@@ -22,8 +22,10 @@
 
 /* The guest, with @memory, and its @device ("vbd/51712"), which waits for a back-end. */
 void xen_guest_open(const struct load_memory *memory, const char *device);
-/* Waits at @path until a back-end attaches. Its process in *pid, 0: nobody knows. A socket that hangs
- * up when it is gone. */
+/*
+ * Waits at @path until a back-end attaches; its process in *pid, 0: nobody knows. The socket that hangs
+ * up when it is gone, the caller's to close.
+ */
 int xen_guest_await(const char *path, unsigned int seconds, pid_t *pid);
 void xen_guest_close(void);
 
