@@ -67,56 +67,51 @@ static bool wait_for_lock(unsigned int *spins, uint64_t *start)
 }
 
 /*
- * Changes the word by @delta: at once where no count of @fields moves from or to @edge, else it is
- * locked and *was is the word without the lock. 0: changed; 1: locked; -EBUSY; -EOVERFLOW.
+ * Takes the lock of the word, which the caller then has for some instructions; *was is the word without
+ * it. -EBUSY: somebody else keeps it.
+ *
+ * A count that neither comes from 0 nor goes there could be changed without the lock. But it also covers
+ * our ledger against our other threads, which would cost a locked instruction of its own: more than what
+ * a pin that is shared would save.
  */
-static int use_change(struct host *host, uint64_t *word, bool write, bool up, uint64_t *was)
+static int use_lock(struct host *host, uint64_t *word, uint64_t *was)
 {
 	const uint64_t lock = (uint64_t)host->welcome.owner << ATTACH_USE_LOCK_SHIFT;
-	const uint64_t delta = USE_READER + (write ? USE_WRITER : 0);
-	const uint64_t edge = up ? 0 : 1;
-	uint64_t old = __atomic_load_n(word, __ATOMIC_ACQUIRE), start = 0;
+	uint64_t start = 0;
 	unsigned int spins = 0;
 
+	*was = __atomic_load_n(word, __ATOMIC_RELAXED);
 	for (;;) {
-		if (locked(old)) {
+		if (locked(*was)) {
 			if (!wait_for_lock(&spins, &start))
 				return -EBUSY;
-			old = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+			*was = __atomic_load_n(word, __ATOMIC_RELAXED);
 			continue;
 		}
-		if (up && (readers(old) == USE_COUNT_MAX || writers(old) == USE_COUNT_MAX))
-			return -EOVERFLOW;
-		if (readers(old) > edge && (!write || writers(old) > edge)) {
-			if (__atomic_compare_exchange_n(word, &old, up ? old + delta : old - delta,
-							false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-				return 0;
-			continue;
-		}
-		if (__atomic_compare_exchange_n(word, &old, old | lock, false, __ATOMIC_ACQ_REL,
-						__ATOMIC_ACQUIRE)) {
-			*was = old;
-			return 1;
-		}
+		if (__atomic_compare_exchange_n(word, was, *was | lock, false, __ATOMIC_ACQUIRE,
+						__ATOMIC_RELAXED))
+			return 0;
 	}
 }
 
+/* With all that was done under the lock before it. */
 static void use_unlock(uint64_t *word, uint64_t value)
 {
-	__atomic_store_n(word, value, __ATOMIC_RELEASE);
+	order_store_release(word, value);
 }
 
+/* Under the lock of the grant's word, by which no other thread of ours is here. */
 static void ledger_add(struct host *host, uint32_t reference, bool write, int n)
 {
 	struct attach_grant_ledger *entry;
 
 	if (!host->grants.ledger)
 		return;
-	/* Atomic: the queues of this device may share a grant. */
 	entry = &host->grants.ledger[reference];
-	__atomic_fetch_add(&entry->readers, n, __ATOMIC_RELAXED);
+	/* Release: on the way up the count stands before this, on the way down behind it. */
+	order_store_release(&entry->readers, order_load_relaxed(&entry->readers) + n);
 	if (write)
-		__atomic_fetch_add(&entry->writers, n, __ATOMIC_RELAXED);
+		order_store_release(&entry->writers, order_load_relaxed(&entry->writers) + n);
 }
 
 /* ---- the entry ------------------------------------------------------------------------------- */
@@ -200,36 +195,51 @@ static uint64_t entry_frame(const struct host_grants *grants, uint32_t reference
 
 /* ---- pin and unpin --------------------------------------------------------------------------- */
 
+static bool mark(struct host *host, uint32_t reference, bool write, uint64_t was)
+{
+	if (host->grants.table.version == 2)
+		return mark_v2(host, reference, write, !readers(was));
+	return mark_v1(host, reference, write);
+}
+
 static int count_up(struct host *host, uint32_t reference, bool write)
 {
-	uint64_t *word = &host->grants.use[reference].word, was;
-	bool marked;
-	int locked_now;
+	const uint64_t lock = (uint64_t)host->welcome.owner << ATTACH_USE_LOCK_SHIFT;
+	uint64_t *word = &host->grants.use[reference].word, was, now;
+	int err = 0;
 
 	/* Also when it is in use already: the entry decides about each pin. */
 	if (!permitted(host,
 		       __atomic_load_n(entry_header(&host->grants, reference), __ATOMIC_ACQUIRE),
 		       write))
 		return -EACCES;
-	locked_now = use_change(host, word, write, true, &was);
-	if (locked_now <= 0)
-		return locked_now;
-	marked = host->grants.table.version == 2 ? mark_v2(host, reference, write, !readers(was))
-						 : mark_v1(host, reference, write);
-	use_unlock(word, marked ? was + USE_READER + (write ? USE_WRITER : 0) : was);
-	return marked ? 0 : -EACCES;
+	err = use_lock(host, word, &was);
+	if (err)
+		return err;
+	now = was + USE_READER + (write ? USE_WRITER : 0);
+	if (readers(was) == USE_COUNT_MAX || writers(was) == USE_COUNT_MAX)
+		err = -EOVERFLOW;
+	else if ((!readers(was) || (write && !writers(was))) && !mark(host, reference, write, was))
+		err = -EACCES;
+	if (!err) {
+		/* Who dies here leaves a count too high, never a ledger that says more than it. */
+		order_store_relaxed(word, now | lock);
+		ledger_add(host, reference, write, 1);
+	}
+	use_unlock(word, err ? was : now);
+	return err;
 }
 
 static void count_down(struct host *host, uint32_t reference, bool write)
 {
 	static struct log_limit limit;
 	uint64_t *word = &host->grants.use[reference].word, was;
+	int err = use_lock(host, word, &was);
 	uint32_t clear = 0;
-	int locked_now = use_change(host, word, write, false, &was);
 
-	if (!locked_now)
-		return;
-	if (locked_now < 0) {
+	/* Without the lock too: what keeps it is another back-end, so nobody of ours is here. */
+	ledger_add(host, reference, write, -1);
+	if (err) {
 		log_peer(&limit,
 			 "grant %u: its use count stays locked; the guest does not get that page "
 			 "back until the shim counts anew",
@@ -266,13 +276,11 @@ int host_pin(struct host *host, struct host_pin *pin)
 	err = count_up(host, pin->reference, pin->write);
 	if (err)
 		return err;
-	ledger_add(host, pin->reference, pin->write, 1);
 	frame = entry_frame(&host->grants, pin->reference);
 	if (frame < FRAMES_END)
 		pin->page = guest_memory_at(memory, frame << FRAME_SHIFT, HOST_PAGE_BYTES);
 	if (pin->page)
 		return 0;
-	ledger_add(host, pin->reference, pin->write, -1);
 	count_down(host, pin->reference, pin->write);
 	return -EFAULT;
 }
@@ -285,7 +293,6 @@ void host_unpin(struct host *host, struct host_pin *pin)
 	/* The table may not have shrunk under a pin, but then it would not be ours to read. */
 	if (pin->reference >= host->grants.table.grants)
 		return;
-	ledger_add(host, pin->reference, pin->write, -1);
 	count_down(host, pin->reference, pin->write);
 }
 
@@ -398,7 +405,6 @@ uint64_t host_grants_sweep(struct host *host)
 			/* The ledger is the shim's to read, but nobody's to make endless. */
 			if (++found > USE_COUNT_MAX)
 				return found;
-			ledger_add(host, i, write, -1);
 			count_down(host, i, write);
 		}
 	}
