@@ -27,7 +27,7 @@ my @disks = (
 	[qw(tmpfs large)],
 	[qw(cache qd32)],
 );
-my %quick = map { $_ => 1 } qw(xen-null-qd32 xen-tmpfs-qd32 xen-tap-64);
+my %quick = map { $_ => 1 } qw(xen-null-qd32 xen-tap-64);
 
 sub rows {
 	my @rows = map {

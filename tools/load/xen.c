@@ -19,6 +19,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@
 
 #define LOOK_NS      1000000 /* how often the store is looked at, before the load and after it */
 #define CLOSE_MS     10000
+#define LEAVE_MS     1000
 #define PREFIX_BYTES 16
 
 static const struct xen_kind *kind_of(const struct load_config *config)
@@ -242,8 +244,12 @@ static bool xen_stop(struct load_front *front)
 
 static void xen_close(struct load_front *front)
 {
+	struct pollfd poll_fd = {.fd = front->connection, .events = POLLRDHUP};
 	unsigned int i;
 
+	/* The back-end sees this end first, and leaves; a lost store would be a fault to it. */
+	shutdown(front->connection, SHUT_WR);
+	poll(&poll_fd, 1, LEAVE_MS);
 	close(front->connection);
 	xen_guest_close();
 	for (i = 0; i < front->queue_count; i++)
