@@ -118,8 +118,10 @@ static const struct program_spec blkd_program = {
 		"      -machine memory-backend=m -chardev socket,id=c,path=/tmp/disk.sock \\\n"
 		"      -device vhost-user-blk-pci,chardev=c ...\n"
 		"  truncate -s 16G disk.img && kill -HUP %1    # the guest's disk grows",
-	.exit_status = "0\tended by a signal, or the socket given by --fd was closed\n"
-		       "1\tthe image, the engine or the socket could not be used\n"
+	.exit_status = "0\tended by a signal; or the socket given by --fd, or the guest that it is "
+		       "attached to, was closed in order; or the guest's device was unplugged\n"
+		       "1\tthe image, the engine, the socket or the guest could not be used, or the connection "
+		       "of --fd or to the guest broke; a line on standard error says which\n"
 		       "2\tbad command line",
 	.options = blkd_options,
 };
@@ -215,7 +217,7 @@ static int serve_virtio(const struct config *config, struct store_image *image,
 	int status;
 
 	if (!blk) {
-		log_errno("%s: no memory for the device", image->name);
+		log_errno("%s: no memory for the device; use fewer --num-queues", image->name);
 		return 1;
 	}
 	control_on_hangup(on_hangup_virtio, blk);
@@ -245,7 +247,7 @@ static int serve_xen(const struct config *config, struct store_image *image,
 	int status;
 
 	if (!blkif) {
-		log_errno("%s: no memory for the device", image->name);
+		log_errno("%s: no memory for the device; use fewer --num-queues", image->name);
 		return 1;
 	}
 	control_on_hangup(on_hangup_xen, blkif);

@@ -63,8 +63,10 @@ struct daemon_config {
 	{.name = "other", .kind = OPTION_HEADING, .help = "Other"}, \
 	{.name = "stats", .kind = OPTION_STRING, .argument = "DIR", .minimum = 1, \
 	 .offset = offsetof(struct daemon_config, stats), \
-	 .help = "The directory for the page of counters that pvkit-top reads. The default is " \
-		 "$PVKIT_STATS_DIR, /run/pvkit or $XDG_RUNTIME_DIR/pvkit."}, \
+	 .help = "The directory for the page of counters that pvkit-top reads. By default " \
+		 "$PVKIT_STATS_DIR, else /run/pvkit when that can be written, else " \
+		 "$XDG_RUNTIME_DIR/pvkit, else /tmp/pvkit-UID. Where there is none, the " \
+		 "daemon serves without counters, after a line."}, \
 	{.name = "verbose", .kind = OPTION_FLAG, .offset = offsetof(struct daemon_config, verbose), \
 	 .help = "Say more on standard error."}
 /* clang-format on */

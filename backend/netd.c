@@ -120,8 +120,10 @@ static const struct program_spec netd_program = {
 		"      -netdev vhost-user,id=n,chardev=c -device virtio-net-pci,netdev=n ...\n"
 		"\n"
 		"  pvkit-netd --socket-path /tmp/net.sock --link user,hostfwd=tcp::2222-:22",
-	.exit_status = "0\tended by a signal, or the socket given by --fd was closed\n"
-		       "1\tthe link or the socket could not be used\n"
+	.exit_status = "0\tended by a signal; or the socket given by --fd, or the guest that it is "
+		       "attached to, was closed in order; or the guest's device was unplugged\n"
+		       "1\tthe link, the socket or the guest could not be used, or the connection "
+		       "of --fd or to the guest broke; a line on standard error says which\n"
 		       "2\tbad command line",
 	.options = netd_options,
 };

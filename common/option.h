@@ -54,7 +54,7 @@ struct program_spec {
 	const char *usage;     /* what follows the name in the first line of the help */
 	const char *description; /* man page: paragraphs, separated by a blank line */
 	const char *examples;  /* man page and help: lines shown as they are */
-	const char *exit_status; /* man page: lines "N<tab>meaning" */
+	const char *exit_status; /* lines "N<tab>meaning" */
 	const struct option_spec *options;
 };
 

@@ -10,6 +10,7 @@
 
 #define HELP_WIDTH  79
 #define HELP_COLUMN 26
+#define HELP_STATUS_COLUMN 8
 
 struct help_filler {
 	int indent;
@@ -85,6 +86,22 @@ static void help_table(const struct option_spec *spec)
 	}
 }
 
+/* Lines "N<tab>meaning". */
+static void help_exit_status(const char *text)
+{
+	char line[512];
+	int number, length;
+
+	printf("\nExit status:\n");
+	while (*text) {
+		length = (int)strcspn(text, "\n");
+		snprintf(line, sizeof(line), "%.*s", length, text);
+		number = (int)strcspn(line, "\t");
+		help_fill(line + number, HELP_STATUS_COLUMN, printf("  %.*s", number, line));
+		text += length + !!text[length];
+	}
+}
+
 void option_print_help(const struct program_spec *program)
 {
 	printf("Usage: %s %s\n", program->name, program->usage ? program->usage : "[OPTION]...");
@@ -94,6 +111,7 @@ void option_print_help(const struct program_spec *program)
 	help_table(program->options);
 	printf("\nHelp:\n");
 	help_table(option_common);
+	help_exit_status(option_exit_status(program));
 	if (program->examples)
 		printf("\nExamples:\n%s\n", program->examples);
 }

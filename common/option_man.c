@@ -182,9 +182,7 @@ void option_print_man(const struct program_spec *program)
 	if (program->options[0].name)
 		puts(".SS Help");
 	man_table(option_common, "--");
-	man_exit_status(program->exit_status
-				? program->exit_status
-				: "0\tSuccess.\n1\tFailure.\n2\tThe command line is wrong.");
+	man_exit_status(option_exit_status(program));
 	if (program->examples) {
 		puts(".SH EXAMPLES\n.nf");
 		man_lines(program->examples);

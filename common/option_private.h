@@ -22,6 +22,9 @@ unsigned int option_count(const struct option_spec *table);
 /* The first entry that is required and was not seen, or NULL. */
 const struct option_spec *option_missing(const struct option_spec *table, const bool *seen);
 
+/* Its own, or what all have. */
+const char *option_exit_status(const struct program_spec *program);
+
 /* "a|b|c" */
 void option_join_choices(const struct option_spec *spec, char *text, size_t size);
 /* How help and man page name the value; "" for a flag. */

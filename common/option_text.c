@@ -64,3 +64,8 @@ void option_words(const char *text,
 		text += length;
 	}
 }
+
+const char *option_exit_status(const struct program_spec *program)
+{
+	return program->exit_status ?: "0\tSuccess.\n1\tFailure.\n2\tThe command line is wrong.";
+}

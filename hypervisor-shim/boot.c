@@ -71,7 +71,8 @@ int boot_put_command_line(const char *append, uint64_t max)
 	char *at;
 
 	if (length > max || length > BOOT_COMMAND_MAX) {
-		log_error("the kernel takes a command line of %llu characters, --append has %zu",
+		log_error("the kernel takes a command line of %llu characters, --append has %zu; "
+			  "shorten it",
 			  (unsigned long long)max, length);
 		return -E2BIG;
 	}
@@ -161,7 +162,8 @@ static int probe(void)
 
 	boot.format = NULL;
 	if (result < 0) {
-		log_error("cannot read kernel %s: %s", kernel->path, strerror(-result));
+		log_error("cannot read kernel %s: %s; see --kernel", kernel->path,
+			  strerror(-result));
 		return result;
 	}
 	for (size_t i = 0; !boot.format && i < sizeof(formats) / sizeof(*formats); i++)

@@ -314,7 +314,7 @@ int console_start(void)
 	console.stop_fd = eventfd(0, EFD_CLOEXEC);
 	result = console.stop_fd < 0 ? -errno : start_threads();
 	if (result < 0)
-		log_error("cannot start the console: %s", strerror(-result));
+		log_error("cannot start the console: %s; see ulimit -n and -u", strerror(-result));
 	return result;
 }
 

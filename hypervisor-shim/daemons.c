@@ -52,7 +52,7 @@ int daemons_open(void)
 	if (daemons.epoll >= 0)
 		return 0;
 	result = -errno;
-	log_errno("cannot watch daemons");
+	log_errno("cannot watch daemons; see ulimit -n");
 	return result;
 }
 
@@ -138,14 +138,15 @@ static int start(const char *program, const char *device, const char *const *arg
 		return -ENOSPC;
 	if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, sockets) < 0) {
 		result = -errno;
-		log_errno("%s: cannot make a socket for %s", device, program);
+		log_errno("%s: cannot make a socket for %s; see ulimit -n", device, program);
 		return result;
 	}
 	*daemon = (struct daemon){.program = program, .device = device, .pidfd = -1};
 	result = spawn(daemon, arguments, sockets[1]);
 	close(sockets[1]);
 	if (result < 0) {
-		log_error("%s: cannot start %s: %s", device, program, strerror(-result));
+		log_error("%s: cannot start %s: %s; see ulimit -u, and the rights of the program",
+			  device, program, strerror(-result));
 		close(sockets[0]);
 		return result;
 	}
@@ -170,7 +171,7 @@ int daemons_start_attached(const char *program, const char *device, const char *
 	if (*pidfd >= 0)
 		return fd;
 	result = -errno;
-	log_errno("%s: cannot watch %s", device, program);
+	log_errno("%s: cannot watch %s; see ulimit -n", device, program);
 	close(fd);
 	return result;
 }

@@ -68,8 +68,9 @@ static int await_answer(const char *program, const char *device, int fd)
 	if (!result)
 		result = socket_receive(fd, &answer, sizeof(answer), NULL, NULL, ANSWER_TIMEOUT_MS);
 	if (result == -ETIMEDOUT)
-		log_error("%s: %s does not answer for %d seconds", device, program,
-			  ANSWER_TIMEOUT_MS / 1000);
+		log_error("%s: %s does not answer for %d seconds; look at what its image or link "
+			  "waits for",
+			  device, program, ANSWER_TIMEOUT_MS / 1000);
 	return result;
 }
 
@@ -78,7 +79,8 @@ static int start(const char *program, const char *device, struct arguments *argu
 	int fd, result;
 
 	if (arguments->full) {
-		log_error("%s: the options for %s are too long", device, program);
+		log_error("%s: the options for %s are too long; use shorter paths", device,
+			  program);
 		return -E2BIG;
 	}
 	fd = daemons_start(program, device, arguments->list);
@@ -120,8 +122,9 @@ static int await_backend(const char *program, const char *device, const char *na
 		}
 		nanosleep(&tick, NULL);
 	}
-	log_error("%s: %s does not serve %s for %d seconds", device, program, name,
-		  ANSWER_TIMEOUT_MS / 1000);
+	log_error(
+		"%s: %s does not serve %s for %d seconds; look at what its image or link waits for",
+		device, program, name, ANSWER_TIMEOUT_MS / 1000);
 	return -ETIMEDOUT;
 }
 
@@ -132,7 +135,8 @@ static int start_attached(const char *program, const char *device, const char *n
 	int fd, pidfd, result;
 
 	if (arguments->full) {
-		log_error("%s: the options for %s are too long", device, program);
+		log_error("%s: the options for %s are too long; use shorter paths", device,
+			  program);
 		return -E2BIG;
 	}
 	fd = daemons_start_attached(program, device, arguments->list, &pidfd);

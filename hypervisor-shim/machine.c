@@ -88,7 +88,7 @@ static int open_requests(void)
 	if (machine.fd >= 0)
 		return 0;
 	result = -errno;
-	log_errno("cannot make an eventfd");
+	log_errno("cannot make an eventfd; see ulimit -n");
 	return result;
 }
 

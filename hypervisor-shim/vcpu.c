@@ -426,7 +426,7 @@ int vcpus_start(void)
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (result < 0) {
-		log_error("cannot start a vCPU thread: %s", strerror(-result));
+		log_error("cannot start a vCPU thread: %s; see ulimit -u", strerror(-result));
 		vcpus_stop();
 	}
 	return result;

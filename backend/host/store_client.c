@@ -83,7 +83,7 @@ static int lose(struct store_client *client, const char *why)
 {
 	if (client->fd < 0)
 		return -EPIPE;
-	log_error("the store: %s; the connection is closed", why);
+	log_error("the store: %s; the connection is closed. Start this program anew", why);
 	control_unwatch(client->fd);
 	close(client->fd);
 	client->fd = -1;

@@ -409,7 +409,8 @@ struct link *link_open_tap(const struct link_options *options)
 	tap->control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	tap->link.changed = open_watch();
 	if (tap->control < 0 || tap->link.changed < 0) {
-		log_errno("%s: cannot open a socket to watch it", tap->link.name);
+		log_errno("%s: cannot open a socket to watch it; raise the limit of open files",
+			  tap->link.name);
 		goto fail;
 	}
 
@@ -417,7 +418,9 @@ struct link *link_open_tap(const struct link_options *options)
 		if (open_queue(tap, options->name, i, options->queues_min))
 			goto fail;
 	if (learn_interface(tap, options)) {
-		log_errno("%s: cannot learn its index and MTU", tap->link.name);
+		log_errno("%s: cannot learn its index and MTU; look whether it is there still: ip "
+			  "link",
+			  tap->link.name);
 		goto fail;
 	}
 	probe_offloads(tap);

@@ -381,7 +381,7 @@ struct link *link_open_user(const struct link_options *options)
 	}
 	user->slirp = open_slirp(user);
 	if (!user->slirp) {
-		log_error("user: libslirp does not start");
+		log_error("user: libslirp does not start; use another --link");
 		errno = ENOMEM;
 		goto fail;
 	}

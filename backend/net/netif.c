@@ -134,8 +134,8 @@ static void accept_offloads(struct netif *netif, unsigned int offloads)
 	int error = ops->set_accepted ? ops->set_accepted(netif->link, offloads) : 0;
 
 	if (error)
-		log_error("%s: cannot set offloads %#x: %s", netif->link->name, offloads,
-			  strerror(-error));
+		log_error("%s: cannot set offloads %#x: %s; look whether the link is there still",
+			  netif->link->name, offloads, strerror(-error));
 }
 
 static void on_filter_changed(void *context)
@@ -234,8 +234,8 @@ static int queue_start(struct xen_device *device, struct xen_queue *queue)
 	int error = set_active(netif, queue->index, true);
 
 	if (error) {
-		log_error("%s: cannot use its queue %u: %s", netif->link->name, queue->index,
-			  strerror(-error));
+		log_error("%s: cannot use its queue %u: %s; look whether the link is there still",
+			  netif->link->name, queue->index, strerror(-error));
 		return error;
 	}
 	net_worker_do(netif->worker[queue->index], call_start, &call);
@@ -326,7 +326,9 @@ struct netif *netif_open(struct link *link, const struct netif_options *options,
 		error = control_watch(link->changed, EPOLLIN, on_link_changed, netif);
 	if (!error)
 		return netif;
-	log_error("%s: cannot start %u queues: %s", link->name, link->queues, strerror(-error));
+	log_error("%s: cannot start %u queues: %s; raise the limits of open files and processes, "
+		  "or use fewer --queue-pairs",
+		  link->name, link->queues, strerror(-error));
 	netif_close(netif);
 	errno = -error;
 	return NULL;

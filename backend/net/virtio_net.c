@@ -99,8 +99,8 @@ static void accept_offloads(struct net_device *net, unsigned int accepted)
 
 	net->accepted = accepted;
 	if (error)
-		log_error("%s: cannot set offloads %#x: %s", net->link->name, accepted,
-			  strerror(-error));
+		log_error("%s: cannot set offloads %#x: %s; look whether the link is there still",
+			  net->link->name, accepted, strerror(-error));
 }
 
 static void forget_control(struct net_device *net)
@@ -149,8 +149,9 @@ static int apply_pairs(struct net_device *net)
 			net_worker_do(worker, call_set_active, &active);
 	}
 	if (error)
-		log_error("%s: cannot change which queues are in use: %s", net->link->name,
-			  strerror(-error));
+		log_error("%s: cannot change which queues are in use: %s; look whether the link is "
+			  "there still",
+			  net->link->name, strerror(-error));
 	return error;
 }
 
@@ -422,7 +423,9 @@ struct net_device *net_open(struct link *link, const struct net_options *options
 		error = control_watch(link->changed, EPOLLIN, on_link_changed, net);
 	if (!error)
 		return net;
-	log_error("%s: cannot start %u queue pairs: %s", link->name, net->pairs, strerror(-error));
+	log_error("%s: cannot start %u queue pairs: %s; raise the limits of open files and "
+		  "processes, or use fewer --queue-pairs",
+		  link->name, net->pairs, strerror(-error));
 	net_close(net);
 	errno = -error;
 	return NULL;

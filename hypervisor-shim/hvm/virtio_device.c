@@ -306,8 +306,9 @@ int virtio_device_open(struct virtio_device *device, uint16_t id, int fd,
 		device->queue[i].kick = -1;
 	result = vhost_user_front_open(&device->front, fd, PROTOCOL_WANTED);
 	if (result < 0) {
-		log_error("%s: the back-end does not answer as a vhost-user one: %s", device->name,
-			  strerror(-result));
+		log_error("%s: the back-end does not answer as a vhost-user one: %s; name the "
+			  "socket of one",
+			  device->name, strerror(-result));
 		pthread_mutex_destroy(&device->lock);
 		return result;
 	}

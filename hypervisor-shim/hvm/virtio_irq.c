@@ -48,7 +48,8 @@ static void update_watch(struct virtio_irq *irq, struct virtio_irq_source *sourc
 	}
 	result = events_watch(&source->watch);
 	if (result < 0)
-		log_error("%s: a queue has no INTx interrupt: cannot watch its eventfd: %s",
+		log_error("%s: a queue has no INTx interrupt: cannot watch its eventfd: %s; see "
+			  "ulimit -n",
 			  irq->pci->name, strerror(-result));
 }
 

@@ -500,7 +500,7 @@ int virtio_pci_add(uint16_t virtio_id, int fd, const struct virtio_pci_options *
 
 	if (!vp) {
 		close(fd);
-		log_error("%s: out of memory", options->name);
+		log_error("%s: out of memory; use fewer queues or devices", options->name);
 		return -ENOMEM;
 	}
 	result = virtio_device_open(&vp->device, virtio_id, fd, options);
@@ -516,6 +516,7 @@ int virtio_pci_add(uint16_t virtio_id, int fd, const struct virtio_pci_options *
 	}
 	result = virtio_device_listen(&vp->device);
 	if (result < 0) /* it is on the bus: pci_close_all() frees it */
-		log_error("%s: cannot watch the back-end: %s", vp->device.name, strerror(-result));
+		log_error("%s: cannot watch the back-end: %s; see ulimit -n", vp->device.name,
+			  strerror(-result));
 	return result;
 }

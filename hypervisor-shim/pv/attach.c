@@ -313,7 +313,8 @@ int attach_add(int fd, int pidfd, const char *device)
 	if (!result && pidfd >= 0)
 		result = watch(pidfd, USE_PROCESS);
 	if (result < 0) {
-		log_error("%s: cannot watch its back-end: %s", device, strerror(-result));
+		log_error("%s: cannot watch its back-end: %s; see ulimit -n", device,
+			  strerror(-result));
 		if (client) {
 			client_release(client);
 		} else {
@@ -408,7 +409,7 @@ int attach_open(const struct attach_ram *ram, void (*lost)(const char *device))
 	if (!result)
 		result = start();
 	if (result < 0)
-		log_error("cannot serve back-ends: %s", strerror(-result));
+		log_error("cannot serve back-ends: %s; see ulimit -n and -u", strerror(-result));
 	return result;
 }
 

@@ -341,7 +341,7 @@ int platform_open(void (*restarted)(void))
 	platform.restarted = restarted;
 	result = put_on_bus();
 	if (result < 0) {
-		log_error("cannot make the platform device: %s", strerror(-result));
+		log_error("cannot make the platform device: %s; see ulimit -n", strerror(-result));
 		close_device(&platform.pci);
 	}
 	return result;

@@ -89,8 +89,9 @@ static const struct program_spec top_program = {
 		"are passed over.",
 	.examples = "  pvkit-top\n"
 		    "  pvkit-top --json --once | python3 -m json.tool",
-	.exit_status = "0\tSuccess, also when no daemon runs.\n"
-		       "1\tNo page of the process given by --pid.\n"
+	.exit_status = "0\tSuccess, also when no daemon runs; or ended by SIGINT or SIGTERM.\n"
+		       "1\tNo page of the process given by --pid, or standard output cannot be "
+		       "written.\n"
 		       "2\tThe command line is wrong.",
 	.options = top_options,
 };

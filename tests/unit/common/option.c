@@ -360,6 +360,8 @@ static void help_agrees_with_the_table(void **state)
 	for_each_name(options, "--", in_help, outcome.out);
 	in_help(outcome.out, "--print-man");
 	in_help(outcome.out, "io_uring|libaio|null");
+	assert_non_null(
+		strstr(outcome.out, "\nExit status:\n  0     Success.\n  1     Failure.\n"));
 	for (line = strtok_r(outcome.out, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		assert_true(strlen(line) < 80);
 		assert_true(!*line || line[strlen(line) - 1] != ' ');
