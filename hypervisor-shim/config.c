@@ -63,6 +63,71 @@ static int parse_mac(void *context, const char *value, char *reason, size_t reas
 	return 0;
 }
 
+/* Of a second, in us; NULL where it is none of these. */
+static const char *interval_unit(const char *text, double *us)
+{
+	static const struct {
+		const char *name;
+		double us;
+	} units[] = {{"us", 1}, {"ms", 1e3}, {"s", 1e6}};
+
+	for (unsigned int i = 0; i < sizeof(units) / sizeof(*units); i++) {
+		if (strcmp(text, units[i].name))
+			continue;
+		*us *= units[i].us;
+		return text;
+	}
+	return NULL;
+}
+
+/* As xl takes it: 100Mb/s, 12.5MB/s@20ms. b: bits, B: bytes; prefixes are powers of ten. */
+static bool scan_rate(const char *value, double *bytes_per_s, double *us)
+{
+	char *rest, *interval;
+
+	*bytes_per_s = strtod(value, &rest);
+	if (rest == value || !(value[0] >= '0' && value[0] <= '9'))
+		return false;
+	if (*rest && strchr("KMG", *rest)) {
+		*bytes_per_s *= *rest == 'K' ? 1e3 : *rest == 'M' ? 1e6 : 1e9;
+		rest++;
+	}
+	if (*rest == 'b')
+		*bytes_per_s /= 8;
+	else if (*rest != 'B')
+		return false;
+	if (strncmp(++rest, "/s", 2))
+		return false;
+	rest += 2;
+	*us = 50000;
+	if (!*rest)
+		return true;
+	if (*rest++ != '@' || *rest < '0' || *rest > '9')
+		return false;
+	*us = strtod(rest, &interval);
+	return interval_unit(interval, us);
+}
+
+static int parse_rate(void *context, const char *value, char *reason, size_t reason_size)
+{
+	struct shim_net *net = context;
+	double bytes_per_s, us, bytes;
+
+	if (!scan_rate(value, &bytes_per_s, &us)) {
+		snprintf(reason, reason_size, "'%s' is no rate like 100Mb/s or 12MB/s@20ms", value);
+		return -1;
+	}
+	bytes = bytes_per_s * us / 1e6;
+	if (!(bytes >= 1 && bytes <= 1e12 && us >= 1 && us <= 1e9)) {
+		snprintf(reason, reason_size,
+			 "'%s': from 1us to 1000s, and in that time from 1 byte to 1 TB", value);
+		return -1;
+	}
+	net->rate_bytes = (uint64_t)bytes;
+	net->rate_us = (uint64_t)us;
+	return 0;
+}
+
 #define DISK(name)  offsetof(struct shim_disk, name)
 #define NET(name)   offsetof(struct shim_net, name)
 #define FIELD(name) offsetof(struct shim_config, name)
@@ -122,6 +187,11 @@ static const struct option_spec net_options[] = {
 	 .maximum = 65521,
 	 .help = "The MTU that the guest is told, and that the tap is given if we may. By default a guest "
 		 "is told the link's own on virtio, and none on PV."},
+	{.name = "rate", .kind = OPTION_CALL, .argument = "N[KMG]b/s[@INTERVAL]", .call = parse_rate,
+	 .help = "With bus=pv: how much the guest may send, over all queues: 100Mb/s, 12MB/s@20ms. In the "
+		 "interval, by default 50ms, it may send at any pace. xenstore-write changes it later: the "
+		 "key rate, BYTES,MICROSECONDS, of the device's back-end directory. By default there is no "
+		 "limit."},
 	{.name = "packed", .kind = OPTION_FLAG, .offset = NET(packed),
 	 .help = "Offer packed rings to the guest."},
 	{0},
@@ -287,6 +357,9 @@ static void check_net(struct shim_net *net, unsigned int number, const struct sh
 	check_queue_size(what, net->queue_size);
 	if (!!net->link + !!net->vhost_user != 1 && !(net->bus == BUS_PV && config->attach))
 		refuse(what, "expected one of link= and vhost-user=");
+	if (net->rate_us && net->bus != BUS_PV)
+		refuse(what, "rate= limits paravirtual devices only; add bus=pv, or limit the tap "
+			     "with tc");
 }
 
 static void check(struct shim_config *config)

@@ -49,6 +49,7 @@ struct shim_net {
 	unsigned int bus; /* as above */
 	bool packed, has_mac;
 	uint8_t mac[6];
+	uint64_t rate_bytes, rate_us; /* it may send so many in so long; 0 us: without limit */
 };
 
 struct shim_config {

@@ -247,7 +247,11 @@ static int add_pv_net(struct shim_net *net, const char *name, const struct shim_
 	struct toolstack_device *device = &devices[count];
 	int result;
 
-	*device = (struct toolstack_device){.mtu = net->mtu};
+	*device = (struct toolstack_device){
+		.mtu = net->mtu,
+		.rate_bytes = net->rate_bytes,
+		.rate_us = net->rate_us,
+	};
 	snprintf(device->name, sizeof(device->name), "vif/%u", count++);
 	choose_mac(net, device->name, config->attach);
 	memcpy(device->mac, net->mac, sizeof(device->mac));

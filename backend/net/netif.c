@@ -148,11 +148,11 @@ static void on_filter_changed(void *context)
 	atomic_store(&netif->groups.filtering, length == 1 && value[0] == '1');
 }
 
-static void unwatch_filter(struct netif *netif)
+static void unwatch(struct netif *netif, int *watch)
 {
-	if (netif->watch >= 0)
-		store_client_unwatch(host_store(netif->device.host), netif->watch);
-	netif->watch = -1;
+	if (*watch >= 0)
+		store_client_unwatch(host_store(netif->device.host), *watch);
+	*watch = -1;
 }
 
 /* Its answer comes at once, too: before that no group is kept away. */
@@ -160,12 +160,38 @@ static void watch_filter(struct netif *netif)
 {
 	char front[PATH_BYTES - 64], path[PATH_BYTES];
 
-	unwatch_filter(netif);
+	unwatch(netif, &netif->watch);
 	if (xen_device_read(&netif->device, STORE_KEY_FRONTEND, front, sizeof(front)) <= 0)
 		return;
 	snprintf(path, sizeof(path), "%s/%s", front, NETIF_KEY_REQUEST_MULTICAST);
 	netif->watch =
 		store_client_watch(host_store(netif->device.host), path, on_filter_changed, netif);
+}
+
+/* Written by whoever made the device, at any time; what is no limit limits nothing, as in Linux. */
+static void on_rate_changed(void *context)
+{
+	struct netif *netif = context;
+	uint64_t bytes = 0, us = 0;
+	char text[48];
+	int got = xen_device_read(&netif->device, NETIF_KEY_RATE, text, sizeof(text));
+
+	if (got != -ENOENT && (got < 0 || !netif_rate_parse(text, &bytes, &us))) {
+		log_warn("%s: its " NETIF_KEY_RATE " is '%s', not BYTES,MICROSECONDS such as "
+			 "125000,10000; the guest may send without limit",
+			 netif->link->name, got < 0 ? strerror(-got) : text);
+		bytes = us = 0;
+	}
+	netif_rate_set(&netif->rate, bytes, us);
+}
+
+/* The watch's answer comes later, and queues start before. */
+static void watch_rate(struct netif *netif)
+{
+	unwatch(netif, &netif->rate_watch);
+	on_rate_changed(netif);
+	netif->rate_watch =
+		xen_device_watch(&netif->device, NETIF_KEY_RATE, on_rate_changed, netif);
 }
 
 static int negotiate(struct xen_device *device)
@@ -180,6 +206,7 @@ static int negotiate(struct xen_device *device)
 	accept_offloads(netif, terms.offloads & netif->link->gives);
 	netif_groups_reset(&netif->groups);
 	watch_filter(netif);
+	watch_rate(netif);
 	return 0;
 }
 
@@ -187,7 +214,8 @@ static void disconnected(struct xen_device *device)
 {
 	struct netif *netif = netif_of(device);
 
-	unwatch_filter(netif);
+	unwatch(netif, &netif->watch);
+	unwatch(netif, &netif->rate_watch);
 	netif_groups_reset(&netif->groups);
 }
 
@@ -284,6 +312,7 @@ static int open_worker(struct netif *netif, unsigned int index, struct stats_pag
 	pair->rx.link = pair->tx.link = netif->link;
 	pair->rx.link_queue = pair->tx.link_queue = index;
 	pair->rx.groups = pair->tx.groups = &netif->groups;
+	pair->tx.rate = &netif->rate;
 	pair->rx.stats = worker->stats[NET_SIDE_RX];
 	pair->tx.stats = worker->stats[NET_SIDE_TX];
 	return net_worker_open(worker, netif->options.poll_us);
@@ -309,7 +338,7 @@ struct netif *netif_open(struct link *link, const struct netif_options *options,
 		return NULL;
 	netif->link = link;
 	netif->options = *options;
-	netif->watch = -1;
+	netif->watch = netif->rate_watch = -1;
 	netif->carrier = link->up;
 	netif_groups_init(&netif->groups);
 	netif->device.ops = &netif_ops;

@@ -23,7 +23,9 @@ struct netif {
 	struct netif_options options;
 	struct netif_rx_terms terms; /* of the front-end that is connected */
 	struct netif_groups groups;
+	struct netif_rate rate;
 	int watch; /* of its wish to filter; < 0: none */
+	int rate_watch; /* of the limit, in our own directory; < 0: none */
 	bool carrier; /* as written */
 	struct net_worker *worker[LINK_QUEUES_MAX]; /* each heads a netif_pair */
 };

@@ -44,7 +44,8 @@ static void wait_for(struct net_worker *worker, struct net_wait *wait)
 	wait->starving = netif_rx_starving(&pair->rx);
 	wait->staged = pair->rx.count;
 	wait->receive = netif_rx_ready(&pair->rx);
-	wait->send = pair->tx.held;
+	wait->send = pair->tx.held && !pair->tx.pause_ns;
+	wait->pause_ns = pair->tx.held ? pair->tx.pause_ns : 0;
 	if (netif_tx_listens(&pair->tx))
 		wait->kick[NET_SIDE_TX] = channel_of(pair, NET_SIDE_TX)->from;
 	if (wait->starving)

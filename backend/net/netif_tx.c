@@ -38,7 +38,8 @@ int netif_tx_start(struct netif_tx *tx, const struct xen_device *device, struct 
 	tx->device = device;
 	tx->queue = queue;
 	tx->broken = false;
-	tx->held = false;
+	tx->held = tx->paid = false;
+	tx->pause_ns = 0;
 	tx->requests = tx->extras = 0;
 	tx->offloads = offloads;
 	stats_add(&tx->stats->active, 1);
@@ -292,15 +293,27 @@ static void do_command(struct netif_tx *tx)
 	answer(tx, error ? NETIF_ERROR : NETIF_OK);
 }
 
-/* Sends the frame in hand. False: the link is busy, the frame is held. */
+/* Credit is taken once a frame, also if the link is busy then. */
+static bool has_credit(struct netif_tx *tx)
+{
+	if (!tx->paid)
+		tx->pause_ns = netif_rate_take(tx->rate, tx->bytes);
+	tx->paid = !tx->pause_ns;
+	return tx->paid;
+}
+
+/* Sends the frame in hand. False: the link is busy, or there is no credit: the frame is held. */
 static bool send_frame(struct netif_tx *tx)
 {
 	struct stats_queue *stats = tx->stats;
-	int result = tx->link->ops->send(tx->link, tx->link_queue, tx->piece, 1 + tx->requests);
+	int result = -EAGAIN;
 
+	if (has_credit(tx))
+		result = tx->link->ops->send(tx->link, tx->link_queue, tx->piece, 1 + tx->requests);
 	tx->held = result == -EAGAIN;
 	if (tx->held)
 		return false;
+	tx->paid = false;
 	unpin_frame(tx);
 	if (result) {
 		stats_add(&stats->dropped, 1);
@@ -361,7 +374,7 @@ void netif_tx_stop(struct netif_tx *tx)
 		unpin_frame(tx);
 		xen_back_untake(&tx->ring, tx->requests + tx->extras);
 	}
-	tx->held = false;
+	tx->held = tx->paid = false;
 	tx->queue->ring[0].position = xen_back_position(&tx->ring);
 	tx->queue = NULL;
 	stats_add(&tx->stats->active, -1);

@@ -9,6 +9,7 @@
 #include "backend/link/link.h"
 #include "backend/net/netif_groups.h"
 #include "backend/net/netif_headers.h"
+#include "backend/net/netif_rate.h"
 #include "backend/transport/xen.h"
 
 struct stats_queue;
@@ -23,6 +24,7 @@ struct netif_tx {
 	unsigned int link_queue;
 	struct stats_queue *stats;
 	struct netif_groups *groups;
+	struct netif_rate *rate; /* of all queues */
 
 	const struct xen_device *device;
 	struct xen_queue *queue; /* NULL: stopped */
@@ -30,8 +32,9 @@ struct netif_tx {
 	bool broken;
 	unsigned int offloads; /* enum frame_offload that the guest may ask for */
 
-	/* The frame in hand; held when the link was busy. */
-	bool held;
+	/* The frame in hand; held when the link was busy, or for so long as it has no credit. */
+	bool held, paid;
+	uint64_t pause_ns;
 	unsigned int requests, extras; /* slots that it took */
 	struct netif_tx_req request[NETIF_TX_REQUESTS_MAX];
 	struct netif_extra gso; /* type 0: none */

@@ -9,6 +9,7 @@
  *	link readable			wanted while the guest has buffers staged
  *	link writable			wanted while a frame is held
  *	kick of the receive ring	wanted only when buffers are missing
+ *	time				while a frame is held that has no credit
  *
  * So nothing that cannot be acted upon wakes it, and a flood on one side that the other does not take
  * costs nothing. A driver that kicks without end and without work is listened to at intervals only
@@ -34,6 +35,8 @@
 
 /* How long a guest that has too few buffers is waited for before they must do. */
 #define MAKE_DO_MS 2
+/* A frame without credit is looked at so often, since its limit may change. */
+#define PAUSE_MAX_NS 100000000
 /* The rhythm of looking at rings whose driver never kicks. */
 #define NO_KICK_SLEEP_NS 100000
 /* A worker that has no time to sleep looks at its CPU time once in so many rounds. */
@@ -144,6 +147,16 @@ static bool take_kick(struct net_worker *worker, const struct pollfd *fds, enum 
 	return true;
 }
 
+/* Nothing came that helps, for long enough: what is staged must do. */
+static void learn_starving(struct net_worker *worker, int64_t waited_ns)
+{
+	worker->starved_ns = waited_ns ? worker->starved_ns + waited_ns : 0;
+	if (worker->starved_ns < MAKE_DO_MS * 1000000LL)
+		return;
+	worker->starved_ns = 0;
+	worker->ops->make_do(worker);
+}
+
 static void wait_for_work(struct net_worker *worker)
 {
 	const unsigned int rest = rest_us(worker);
@@ -168,15 +181,17 @@ static void wait_for_work(struct net_worker *worker)
 			     &timeout_ms);
 	if (timeout_ms >= 0 && timeout_ms * 1000000LL < timeout_ns)
 		timeout_ns = timeout_ms * 1000000LL;
+	if (wait.pause_ns > PAUSE_MAX_NS)
+		wait.pause_ns = PAUSE_MAX_NS;
+	if (wait.pause_ns && (int64_t)wait.pause_ns < timeout_ns)
+		timeout_ns = (int64_t)wait.pause_ns;
 	ready = wait_on(worker->fds, 1 + NET_SIDES + count, timeout_ns);
 	if (ready < 0)
 		return; /* EINTR, or no memory: look round and try again */
 	for (side = 0; side < NET_SIDES; side++)
 		kicked |= take_kick(worker, kicks, side);
 	worker->idle_kicks += kicked;
-	/* Nothing came that helps: what is staged must do. */
-	if (!ready && wait.starving && !rest)
-		worker->ops->make_do(worker);
+	learn_starving(worker, !ready && wait.starving && !rest ? timeout_ns : 0);
 	ops->dispatch(worker->link, worker->index, fds, count);
 }
 

@@ -29,6 +29,7 @@ struct net_wait {
 	bool starving; /* the guest is to add buffers … */
 	bool staged; /* … to those that are there */
 	bool receive, send; /* what the link is wanted for */
+	uint64_t pause_ns; /* after which a frame that is held may go; 0: none waits for that */
 };
 
 /* All in the worker's thread. */
@@ -56,6 +57,7 @@ struct net_worker {
 	unsigned int idle_kicks; /* in a row, that brought no work */
 	bool rested; /* from them, in the last sleep */
 	unsigned int rounds; /* since the CPU time was counted */
+	int64_t starved_ns; /* waited for buffers, in sleeps in a row that nothing ended */
 	struct pollfd fds[1 + NET_SIDES + LINK_FDS_MAX];
 
 	pthread_t thread;

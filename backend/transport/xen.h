@@ -137,6 +137,9 @@ int xen_device_write(struct xen_device *device, const char *key, const char *for
 	__attribute__((format(printf, 3, 4)));
 /* A key of the back-end's own directory; the length or -errno. */
 int xen_device_read(struct xen_device *device, const char *key, char *value, unsigned int size);
+/* @changed is called when that key changes, and once at first; see store_client_watch(). */
+int xen_device_watch(struct xen_device *device, const char *key, void (*changed)(void *context),
+		     void *context);
 /* A key of the front-end's directory, hostile text; the length or -errno. */
 int xen_device_front_read(struct xen_device *device, const char *key, char *value,
 			  unsigned int size);

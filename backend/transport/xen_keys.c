@@ -42,6 +42,16 @@ int xen_device_read(struct xen_device *device, const char *key, char *value, uns
 	return store_client_read(device->xen->store, STORE_NO_TRANSACTION, path, value, size);
 }
 
+int xen_device_watch(struct xen_device *device, const char *key, void (*changed)(void *context),
+		     void *context)
+{
+	char path[XEN_PATH_BYTES];
+
+	if (!xen_path(path, device->xen->back, key))
+		return -ENAMETOOLONG;
+	return store_client_watch(device->xen->store, path, changed, context);
+}
+
 int xen_device_front_read(struct xen_device *device, const char *key, char *value,
 			  unsigned int size)
 {

@@ -90,6 +90,17 @@ static void put_mac(const struct directory *directory, const uint8_t *mac)
 	put(directory, NETIF_KEY_MAC, value);
 }
 
+static void put_rate(const struct directory *directory, const struct toolstack_device *device)
+{
+	char value[48];
+
+	if (!device->rate_us)
+		return;
+	snprintf(value, sizeof(value), "%llu,%llu", (unsigned long long)device->rate_bytes,
+		 (unsigned long long)device->rate_us);
+	put(directory, NETIF_KEY_RATE, value);
+}
+
 /* State comes last, so that who is told of it by a watch finds the rest. */
 static void put_front(struct toolstack_client *client, const struct toolstack_device *device)
 {
@@ -134,6 +145,7 @@ static void put_back(struct toolstack_client *client, const struct toolstack_dev
 	} else {
 		put(&back, "handle", id_of(device));
 		put_mac(&back, device->mac);
+		put_rate(&back, device);
 	}
 	put_number(&back, STORE_KEY_STATE, STORE_STATE_INITIALISING);
 }

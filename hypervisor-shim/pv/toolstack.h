@@ -25,6 +25,7 @@ struct toolstack_device {
 	/* vif */
 	uint8_t mac[6];
 	uint64_t mtu; /* 0: not told */
+	uint64_t rate_bytes, rate_us; /* 0 us: not told */
 };
 
 /*

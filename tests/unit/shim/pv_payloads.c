@@ -329,8 +329,11 @@ static void devices_are_described(void **state)
 	static const char front[] = "/local/domain/1/device/vbd/51712";
 	static const char back[] = "/local/domain/0/backend/vbd/1/51712";
 	struct toolstack_device disk = {.name = "vbd/51712", .params = "a.img", .read_only = true};
-	struct toolstack_device nic = {
-		.name = "vif/0", .mac = {0x52, 0x54, 0, 1, 2, 3}, .mtu = 9000};
+	struct toolstack_device nic = {.name = "vif/0",
+				       .mac = {0x52, 0x54, 0, 1, 2, 3},
+				       .mtu = 9000,
+				       .rate_bytes = 125000,
+				       .rate_us = 10000};
 	char path[128], value[128];
 
 	payload_bzimage(leaves, leaves_end);
@@ -357,6 +360,7 @@ static void devices_are_described(void **state)
 	KEY("/local/domain/1/device/vif/0", "mac", "52:54:00:01:02:03");
 	KEY("/local/domain/1/device/vif/0", "handle", "0");
 	KEY("/local/domain/1/device/vif/0", "mtu", "9000");
+	KEY("/local/domain/0/backend/vif/1/0", "rate", "125000,10000");
 	KEY("/local/domain/0/backend/vif/1/0", "frontend", "/local/domain/1/device/vif/0");
 
 	snprintf(path, sizeof(path), "%s/ring-ref", front);
