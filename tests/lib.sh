@@ -18,6 +18,13 @@ kvm_unusable() {
 	fi
 }
 
+# Prints why guests with Xen's drivers cannot run here, in the shim's words; prints nothing when they can.
+xen_unusable() {
+	# Where KVM can, this start fails too, but later.
+	"$BUILD/pvkit-shim" --mode xen --kernel "build/guest/${kernel:-6.12}/vmlinuz" --console none \
+		--disk engine=null,size=1M --attach "$scratch/none/socket" 2>&1 | sed -n '/KVM_CAP_XEN_HVM/s/^pvkit-shim: //p'
+}
+
 # own_namespaces "$0" "$@" runs the script again in network and process namespaces of its own: its taps and its
 # processes go when its first process goes, whatever kills that. A user namespace gives the rights for it to
 # those who are not root. Fails where the kernel forbids it.
