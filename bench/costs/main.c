@@ -157,8 +157,10 @@ static uint32_t next_sample(uint64_t elapsed)
 			run.calibrating = false;
 			row->count = 0;
 		}
-	} else if (!row->count && elapsed < SAMPLE_NS / 2 && row->rounds < ROUNDS_MAX) {
+	} else if (elapsed < SAMPLE_NS / 2 && row->rounds < ROUNDS_MAX) {
+		/* What came before was long for another reason, such as a neighbour. */
 		row->rounds *= 2;
+		row->count = 0;
 	} else {
 		keep(elapsed);
 	}
