@@ -373,6 +373,22 @@ static struct pci_device *device_behind(uint64_t address, int *bar)
 	return NULL;
 }
 
+/*
+ * The device behind @address, if a BAR is, and where in it. What follows is done without the lock: a
+ * device may wait there for its back-end, and the bus is for all. Devices stay for as long as vCPUs run.
+ */
+static struct pci_device *find_bar(uint64_t address, int *bar, uint64_t *offset)
+{
+	struct pci_device *device;
+
+	pthread_mutex_lock(&bus.lock);
+	device = device_behind(address, bar);
+	if (device)
+		*offset = address - device->bar[*bar].address;
+	pthread_mutex_unlock(&bus.lock);
+	return device;
+}
+
 static bool aligned(uint64_t address, unsigned int size)
 {
 	return size && size <= 8 && !(size & (size - 1)) && !(address & (size - 1));
@@ -416,44 +432,40 @@ static void ecam_write(uint64_t address, const void *data, unsigned int size)
 bool pci_memory_read(uint64_t address, void *data, unsigned int size)
 {
 	struct pci_device *device;
-	bool mine = true;
+	uint64_t offset;
 	int bar;
 
 	memset(data, 0xff, size);
 	if (!aligned(address, size))
 		return false;
-	pthread_mutex_lock(&bus.lock);
 	if (in_ecam(address)) {
+		pthread_mutex_lock(&bus.lock);
 		ecam_read(address, data, size);
-	} else {
-		device = device_behind(address, &bar);
-		mine = device != NULL;
-		if (mine)
-			device->ops->bar_read(device, bar, address - device->bar[bar].address, data,
-					      size);
+		pthread_mutex_unlock(&bus.lock);
+		return true;
 	}
-	pthread_mutex_unlock(&bus.lock);
-	return mine;
+	device = find_bar(address, &bar, &offset);
+	if (device)
+		device->ops->bar_read(device, bar, offset, data, size);
+	return device;
 }
 
 bool pci_memory_write(uint64_t address, const void *data, unsigned int size)
 {
 	struct pci_device *device;
-	bool mine = true;
+	uint64_t offset;
 	int bar;
 
 	if (!aligned(address, size))
 		return false;
-	pthread_mutex_lock(&bus.lock);
 	if (in_ecam(address)) {
+		pthread_mutex_lock(&bus.lock);
 		ecam_write(address, data, size);
-	} else {
-		device = device_behind(address, &bar);
-		mine = device != NULL;
-		if (mine)
-			device->ops->bar_write(device, bar, address - device->bar[bar].address,
-					       data, size);
+		pthread_mutex_unlock(&bus.lock);
+		return true;
 	}
-	pthread_mutex_unlock(&bus.lock);
-	return mine;
+	device = find_bar(address, &bar, &offset);
+	if (device)
+		device->ops->bar_write(device, bar, offset, data, size);
+	return device;
 }

@@ -72,8 +72,9 @@ void pci_reset_all(void);
 void pci_close_all(void);
 
 /*
- * The bus as the vCPU loop sees it. A lock of the bus serialises configuration space, BAR
- * accesses and resets: a device's callbacks run one at a time.
+ * The bus as the vCPU loop sees it. A lock of the bus serialises configuration space, BARs that move
+ * and resets. Accesses within BARs come without it, from several vCPUs at a time, beside all other
+ * callbacks but reset and close: devices lock for themselves, and may be slow.
  */
 void pci_port_read(uint16_t port, void *data, unsigned int size);
 void pci_port_write(uint16_t port, const void *data, unsigned int size);

@@ -17,7 +17,6 @@
 #include "common/socket.h"
 #include "hypervisor-shim/hvm/vhost_user.h"
 
-#define TIMEOUT_MS      30000 /* setting up: a back-end maps memory and starts threads, on a busy host */
 #define STOP_TIMEOUT_MS 60000 /* GET_VRING_BASE waits for the slowest disk request in flight */
 
 /* A message of the back-channel, which the one thread for the events of all devices reads. */
@@ -50,7 +49,7 @@ static int send_message(struct vhost_user_front *front, uint32_t request, uint32
 	if (size)
 		memcpy(message.payload, payload, size);
 	err = socket_send(front->fd, &message, sizeof(message.header) + size, fds, count,
-			  TIMEOUT_MS);
+			  front->patience_ms);
 	return err ? broken(front, err) : 0;
 }
 
@@ -73,7 +72,7 @@ static int receive_answer(struct vhost_user_front *front, uint32_t request, void
 	if (!header.size)
 		return 0;
 	fds = 0;
-	err = socket_receive(front->fd, payload, header.size, NULL, &fds, TIMEOUT_MS);
+	err = socket_receive(front->fd, payload, header.size, NULL, &fds, front->patience_ms);
 	return err ? broken(front, err) : 0;
 }
 
@@ -90,7 +89,7 @@ static int tell_with(struct vhost_user_front *front, uint32_t request, const voi
 			   count);
 	if (err || !ack)
 		return err;
-	err = receive_answer(front, request, &answer, sizeof(answer), &got, TIMEOUT_MS);
+	err = receive_answer(front, request, &answer, sizeof(answer), &got, front->patience_ms);
 	if (err)
 		return err;
 	if (got != sizeof(answer))
@@ -125,7 +124,7 @@ static int ask(struct vhost_user_front *front, uint32_t request, void *payload, 
 
 static int ask_u64(struct vhost_user_front *front, uint32_t request, uint64_t *value)
 {
-	return ask(front, request, value, 0, sizeof(*value), TIMEOUT_MS);
+	return ask(front, request, value, 0, sizeof(*value), front->patience_ms);
 }
 
 /* ---- opening ---------------------------------------------------------------------------------- */
@@ -172,6 +171,7 @@ int vhost_user_front_open(struct vhost_user_front *front, int fd, uint64_t proto
 	*front = (struct vhost_user_front){
 		.fd = fd,
 		.backchannel = -1,
+		.patience_ms = VHOST_USER_SETUP_MS,
 		.queues_max = 1,
 		.memory_slots = VHOST_USER_MEMORY_REGIONS_MAX,
 	};
@@ -259,7 +259,7 @@ int vhost_user_front_get_config(struct vhost_user_front *front, uint32_t offset,
 	err = send_message(front, VHOST_USER_GET_CONFIG, 0, &config, bytes, NULL, 0);
 	if (!err)
 		err = receive_answer(front, VHOST_USER_GET_CONFIG, &config, sizeof(config), &got,
-				     TIMEOUT_MS);
+				     front->patience_ms);
 	if (err)
 		return err;
 	if (!got)

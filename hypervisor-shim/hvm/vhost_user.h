@@ -24,6 +24,10 @@ struct vhost_user_region {
 	uint64_t fd_offset;
 };
 
+/* A back-end has this long for an answer at first, and that long when a vCPU waits for it. */
+#define VHOST_USER_SETUP_MS 30000
+#define VHOST_USER_GUEST_MS 10000
+
 struct vhost_user_front {
 	int fd;
 	int backchannel;   /* requests from the back-end; -1: not negotiated */
@@ -31,6 +35,7 @@ struct vhost_user_front {
 	uint64_t protocol_features; /* agreed */
 	uint64_t queues_max;
 	uint64_t memory_slots;
+	int patience_ms; /* for an answer; what stops a ring has more */
 	bool broken; /* the connection is lost: calls answer -ENOTCONN */
 
 	bool knows_protocol;   /* VHOST_USER_F_PROTOCOL_FEATURES: rings wait to be enabled */

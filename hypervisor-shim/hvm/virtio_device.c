@@ -329,6 +329,7 @@ int virtio_device_listen(struct virtio_device *device)
 	device->backchannel.fd = device->front.backchannel;
 	device->backchannel.events = EPOLLIN;
 	device->backchannel.ready = backchannel_ready;
+	device->front.patience_ms = VHOST_USER_GUEST_MS;
 	pthread_mutex_lock(&device->lock);
 	result = events_watch(&device->hangup);
 	if (result == 0 && device->front.backchannel >= 0)

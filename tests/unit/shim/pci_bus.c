@@ -10,7 +10,9 @@
 #include <cmocka.h>
 
 #include <linux/pci_regs.h>
+#include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "hypervisor-shim/pci.h"
 #include "hypervisor-shim/vm.h"
@@ -31,11 +33,32 @@ static struct {
 	unsigned int changes, reads, writes, resets, closes;
 	uint64_t offset;
 	int bar;
+	bool waits; /* in an access, for another vCPU that needs the bus */
+	uint32_t found;
 } dev;
+
+static uint32_t config(unsigned int slot, unsigned int offset, unsigned int size);
+
+static void *other_vcpu(void *unused)
+{
+	dev.found = config(1, PCI_VENDOR_ID, 4);
+	return NULL;
+}
+
+static void wait_for_other_vcpu(void)
+{
+	pthread_t thread;
+
+	if (!dev.waits)
+		return;
+	assert_int_equal(pthread_create(&thread, NULL, other_vcpu, NULL), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
 
 static void bar_read(struct pci_device *device, int bar, uint64_t offset, void *data,
 		     unsigned int size)
 {
+	wait_for_other_vcpu();
 	dev.reads++;
 	dev.bar = bar;
 	dev.offset = offset;
@@ -45,6 +68,7 @@ static void bar_read(struct pci_device *device, int bar, uint64_t offset, void *
 static void bar_write(struct pci_device *device, int bar, uint64_t offset, const void *data,
 		      unsigned int size)
 {
+	wait_for_other_vcpu();
 	dev.writes++;
 	dev.bar = bar;
 	dev.offset = offset;
@@ -189,6 +213,24 @@ static void firmware_assigns(void **state)
 	assert_int_equal(dev.writes, 0);
 }
 
+/* A device may wait for its back-end: other vCPUs go on meanwhile. */
+static void an_access_leaves_the_bus_to_others(void **state)
+{
+	uint32_t value = 0;
+
+	pci_assign();
+	alarm(30); /* where it does not, nobody ever goes on */
+	dev.waits = true;
+	assert_true(pci_memory_read(dev.pci.bar[0].address, &value, 4));
+	assert_int_equal(dev.found, 0x10421af4);
+	dev.found = 0;
+	assert_true(pci_memory_write(dev.pci.bar[4].address, &value, 4));
+	assert_int_equal(dev.found, 0x10421af4);
+	alarm(0);
+	assert_int_equal(dev.reads, 1);
+	assert_int_equal(dev.writes, 1);
+}
+
 static void moving(void **state)
 {
 	uint32_t value;
@@ -298,6 +340,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(enumeration),  TEST(memory_mapped_configuration),
 		TEST(sizing),       TEST(firmware_assigns),
+		TEST(an_access_leaves_the_bus_to_others),
 		TEST(moving),       TEST(addresses_that_are_refused),
 		TEST(capabilities), TEST(resets),
 		TEST(a_full_bus),
