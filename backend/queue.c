@@ -5,6 +5,8 @@
  * eventfd or pipe is a notification that is still to be taken, a closed one a front-end that left.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -24,22 +26,28 @@ void backend_queue_interrupt(struct backend_queue *queue)
 	notify(queue->call);
 }
 
+/*
+ * Bytes, or -1. The front-end shares the flags of the open file, and could make it block again; so each
+ * kind is read by a call that has a flag of its own for that. An eventfd knows RWF_NOWAIT, a pipe before
+ * Linux 6.4 only vmsplice()'s. What is none of these is no notification.
+ */
+static ssize_t read_now(int fd, struct iovec *to)
+{
+	ssize_t got = preadv2(fd, to, 1, -1, RWF_NOWAIT);
+
+	if (got < 0 && errno == EOPNOTSUPP)
+		got = recv(fd, to->iov_base, to->iov_len, MSG_DONTWAIT);
+	if (got < 0 && errno == ENOTSOCK)
+		got = vmsplice(fd, to, 1, SPLICE_F_NONBLOCK);
+	return got;
+}
+
 bool backend_queue_take_kick(struct backend_queue *queue)
 {
 	uint64_t count;
 	struct iovec to = {&count, sizeof(count)};
-	ssize_t got;
 
-	if (queue->kick < 0)
-		return false;
-	/*
-	 * The front-end shares the flags of the open file, and could make it block again: an eventfd
-	 * honours a flag of the call, too. Others may know none.
-	 */
-	got = preadv2(queue->kick, &to, 1, -1, RWF_NOWAIT);
-	if (got < 0 && errno == EOPNOTSUPP)
-		got = read(queue->kick, &count, sizeof(count));
-	return got > 0;
+	return queue->kick >= 0 && read_now(queue->kick, &to) > 0;
 }
 
 void backend_queue_broken(struct backend_queue *queue, const char *device)

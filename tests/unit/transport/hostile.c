@@ -762,9 +762,23 @@ static void test_odd_notifications(void **state)
 	}
 }
 
+static void take_from(int fd, int other)
+{
+	struct backend_queue queue = {.kick = fd};
+
+	assert_false(backend_queue_take_kick(&queue));
+	eventfd_write(other, 1);
+	assert_true(backend_queue_take_kick(&queue));
+	assert_false(backend_queue_take_kick(&queue));
+	close(other);
+	assert_false(backend_queue_take_kick(&queue));
+	close(fd);
+}
+
 /* The front-end may make its descriptors block again: taking a kick must not wait for one. */
 static void test_blocking_kick(void **state)
 {
+	int ends[2];
 	struct backend_queue queue = {.kick = eventfd(0, EFD_CLOEXEC)};
 
 	alarm(20); /* in place of a wait for ever */
@@ -772,8 +786,13 @@ static void test_blocking_kick(void **state)
 	eventfd_write(queue.kick, 5);
 	assert_true(backend_queue_take_kick(&queue));
 	assert_false(backend_queue_take_kick(&queue));
-	alarm(0);
 	close(queue.kick);
+	/* Others than eventfds are possible too. */
+	assert_int_equal(pipe(ends), 0);
+	take_from(ends[0], ends[1]);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	take_from(ends[0], ends[1]);
+	alarm(0);
 }
 
 /* Full, and made to block behind our back: the control thread goes on. */
