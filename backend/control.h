@@ -2,8 +2,9 @@
 /*
  * The control thread of a daemon: one epoll loop, every entry point visible.
  *
- * It serves the vhost-user socket, signals, timers and what a device wants watched (link state). It
- * never touches a ring. SIGTERM and SIGINT end the loop, then main() stops the queues and leaves.
+ * It serves the sockets of front-ends and shims, signals, timers and what a device wants watched (link
+ * state). A ring it touches only while no queue's thread has it: to set it up, and a device's control
+ * queue, which it serves itself. SIGTERM and SIGINT end the loop, then main() stops the queues and leaves.
  */
 #ifndef PVKIT_BACKEND_CONTROL_H
 #define PVKIT_BACKEND_CONTROL_H
