@@ -13,6 +13,7 @@
  * EADDRINUSE. -errno on failure. SOCK_CLOEXEC, SOCK_NONBLOCK for accept.
  */
 int socket_listen(const char *path, int type);
+/* A listener whose backlog is full is -ETIMEDOUT after some seconds; at once with SOCK_NONBLOCK. */
 int socket_connect(const char *path, int type);
 
 /*

@@ -137,10 +137,13 @@ static void accept_peers(struct socket_link *s)
 	}
 }
 
-/* Connects, or becomes the one who listens. 0 or -errno. */
-static int connect_or_listen(struct socket_link *s)
+/*
+ * Connects, or becomes the one who listens. 0 or -errno. @flags: SOCK_NONBLOCK where a listener that
+ * lets nobody in must not be waited for.
+ */
+static int connect_or_listen(struct socket_link *s, int flags)
 {
-	int fd = socket_connect(s->path, SOCK_SEQPACKET);
+	int fd = socket_connect(s->path, SOCK_SEQPACKET | flags);
 
 	if (fd >= 0) {
 		greet_peer(s, fd);
@@ -175,7 +178,7 @@ static void look_for_peer(struct socket_link *s)
 		return;
 	s->retry_at = now_ms() + RETRY_MS;
 	if (s->listener < 0)
-		connect_or_listen(s);
+		connect_or_listen(s, SOCK_NONBLOCK); /* the worker has frames to move */
 	if (s->listener >= 0)
 		accept_peers(s);
 }
@@ -388,7 +391,7 @@ struct link *link_open_socket(const struct link_options *options)
 	s->link.changed = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	s->path = options->name;
 	s->listener = s->peer = -1;
-	error = connect_or_listen(s);
+	error = connect_or_listen(s, 0);
 	if (error) {
 		errno = -error;
 		log_errno("%s: can neither connect nor listen: check the path and its directory",

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #include "common/socket.h"
 #include "fixture.h"
@@ -213,6 +214,33 @@ static void *run_turns(void *argument)
 	for (i = 0; i < 50; i++)
 		turn(link);
 	return NULL;
+}
+
+/* Somebody listens at the name and lets nobody in: the worker has other things to do than wait. */
+static void test_full_listener_holds_up_nobody(void **state)
+{
+	struct fixture *fx = *state;
+	struct timespec before, after;
+	int listener, others[4], i;
+
+	join(fx);
+	fx->a->ops->close(fx->a);
+	fx->a = NULL;
+	listener = socket_listen(fx->path, SOCK_SEQPACKET);
+	assert_true(listener >= 0);
+	assert_int_equal(listen(listener, 0), 0);
+	for (i = 0; i < 4; i++)
+		others[i] = socket_connect(fx->path, SOCK_SEQPACKET | SOCK_NONBLOCK);
+	assert_int_equal(others[3], -ETIMEDOUT);
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	for (i = 0; i < 30; i++)
+		turn(fx->b); /* some 10 ms each; after 100 it tries to connect */
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	assert_true(after.tv_sec - before.tv_sec <= 2);
+	for (i = 0; i < 4; i++)
+		if (others[i] >= 0)
+			close(others[i]);
+	close(listener);
 }
 
 static void test_third_comer_is_told(void **state)
@@ -449,11 +477,17 @@ static void test_what_cannot_be_cut_is_lost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_frames_both_ways),           TEST(test_too_large_is_lost_and_said),
-		TEST(test_memory_that_is_gone),        TEST(test_full_socket_is_busy),
-		TEST(test_either_may_come_back),       TEST(test_third_comer_is_told),
-		TEST(test_silent_comer_is_left),       TEST(test_bad_paths),
-		TEST(test_segments_are_cut),           TEST(test_checksum_is_completed),
+		TEST(test_frames_both_ways),
+		TEST(test_too_large_is_lost_and_said),
+		TEST(test_memory_that_is_gone),
+		TEST(test_full_socket_is_busy),
+		TEST(test_either_may_come_back),
+		TEST(test_full_listener_holds_up_nobody),
+		TEST(test_third_comer_is_told),
+		TEST(test_silent_comer_is_left),
+		TEST(test_bad_paths),
+		TEST(test_segments_are_cut),
+		TEST(test_checksum_is_completed),
 		TEST(test_what_cannot_be_cut_is_lost),
 	};
 
