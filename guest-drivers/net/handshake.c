@@ -10,8 +10,9 @@
  *			else Closed
  *
  * A back-end that is in InitWait when we were connected is another one, which knows nothing of our
- * queues: they are made anew. A retired device stays so until it is bound to the driver again: who
- * broke the protocol once is not asked to try again by itself.
+ * queues: they are made anew, and we are Initialised until it is Connected. A retired device stays so
+ * until it is bound to the driver again: who broke the protocol once is not asked to try again by
+ * itself.
  */
 #include <linux/bpf.h>
 #include <linux/rtnetlink.h>
@@ -260,7 +261,8 @@ static int make_queues(struct pvnet *net)
 	return 0;
 }
 
-static void connect(struct pvnet *net)
+/* Where the back-end is to find the queues: in @state. */
+static void connect(struct pvnet *net, enum store_state state)
 {
 	int error;
 
@@ -279,7 +281,7 @@ static void connect(struct pvnet *net)
 		error = netif_set_real_num_tx_queues(net->dev, net->queues)
 				?: netif_set_real_num_rx_queues(net->dev, net->queues);
 	if (!error)
-		error = pvkit_device_switch(net->device, STORE_STATE_CONNECTED);
+		error = pvkit_device_switch(net->device, state);
 	if (error) {
 		pvkit_device_fail(net->device, error, "cannot publish the queues");
 		pvnet_disconnect(net);
@@ -293,7 +295,9 @@ static void go_online(struct pvnet *net)
 
 	if (!net->queues || test_and_set_bit(PVNET_ONLINE, &net->flags))
 		return;
-	error = pvnet_show(net);
+	error = pvkit_device_switch(net->device, STORE_STATE_CONNECTED);
+	if (!error)
+		error = pvnet_show(net);
 	if (error) {
 		pvkit_device_fail(net->device, error, "cannot register a network interface");
 		return;
@@ -316,13 +320,19 @@ void pvnet_reopen(struct pvnet *net)
 
 static void backend_waits(struct pvnet *net)
 {
-	bool fresh = net->device->state != STORE_STATE_CONNECTED;
+	bool connected = net->device->state == STORE_STATE_CONNECTED;
+	bool online = test_bit(PVNET_ONLINE, &net->flags);
 
-	/* Connected, and it has not got there yet: this is the state that we answered already. */
-	if (pvnet_retired(net) || (!fresh && !test_bit(PVNET_ONLINE, &net->flags)))
+	/* It has not got there yet: this is the state that we answered already. */
+	if (pvnet_retired(net) ||
+	    (!online && (connected || net->device->state == STORE_STATE_INITIALISED)))
 		return;
 	clear_bit(PVNET_REOPEN, &net->flags);
-	connect(net);
+	/*
+	 * Another one's Connected is what its predecessor served: it looks at us again when that has
+	 * changed, and might not see a state that we are in for a moment only.
+	 */
+	connect(net, connected ? STORE_STATE_INITIALISED : STORE_STATE_CONNECTED);
 }
 
 static void backend_closes(struct pvnet *net)

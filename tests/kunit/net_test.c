@@ -528,6 +528,20 @@ static void comes_back(struct kunit *test)
 	}
 }
 
+/* A back-end took over from one that died: it has to be told of new rings by a state that is another. */
+static void successor(struct kunit *test)
+{
+	plug(test);
+	kfree_skb(send(test, 100, 1));
+	let_go();
+	say("state", "2");
+	EVENTUALLY(test, ask("state") == STORE_STATE_INITIALISED);
+	serve(test);
+	EVENTUALLY(test, ask("state") == STORE_STATE_CONNECTED);
+	EVENTUALLY(test, netif_carrier_ok(net_of()->dev));
+	EVENTUALLY(test, xen_back_waiting(&self.rx, PVNET_RING) == PVNET_RING);
+}
+
 static void leave(struct kunit *test)
 {
 	struct pvkit_grants_count count;
@@ -586,6 +600,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(rx_many_parts),
 	KUNIT_CASE(rx_keeps_page),
 	KUNIT_CASE(comes_back),
+	KUNIT_CASE(successor),
 	{}
 	/* clang-format on */
 };
