@@ -53,6 +53,7 @@ static int publish(struct xen_device *device)
 		{NETIF_KEY_MULTICAST, true},
 		{NETIF_KEY_DYNAMIC_MULTICAST, true},
 		{NETIF_KEY_XDP_HEADROOM_OFFER, true},
+		{NETIF_KEY_CTRL_RING, true},
 	};
 	unsigned int i;
 	int error = 0;
@@ -205,9 +206,19 @@ static int negotiate(struct xen_device *device)
 	netif->terms = terms;
 	accept_offloads(netif, terms.offloads & netif->link->gives);
 	netif_groups_reset(&netif->groups);
+	memset(&netif->ctrl.hash, 0, sizeof(netif->ctrl.hash));
 	watch_filter(netif);
 	watch_rate(netif);
 	return 0;
+}
+
+static void close_steering(struct netif *netif)
+{
+	for (unsigned int i = 0; i < LINK_QUEUES_MAX; i++) {
+		netif_inbox_free(netif->steering.inbox[i]);
+		netif->steering.inbox[i] = NULL;
+	}
+	netif->steering.queues = 0;
 }
 
 static void disconnected(struct xen_device *device)
@@ -217,6 +228,56 @@ static void disconnected(struct xen_device *device)
 	unwatch(netif, &netif->watch);
 	unwatch(netif, &netif->rate_watch);
 	netif_groups_reset(&netif->groups);
+	close_steering(netif);
+}
+
+/* ---- the control ring ------------------------------------------------------------------------ */
+
+/* Frames can be handed on between all queues, as long as this front-end is connected. */
+static int open_steering(struct netif *netif)
+{
+	struct netif_steering *steering = &netif->steering;
+	unsigned int i;
+
+	if (steering->queues == netif->device.queues)
+		return 0; /* it was paused */
+	close_steering(netif);
+	for (i = 0; i < netif->device.queues; i++) {
+		steering->inbox[i] = netif_inbox_new();
+		if (!steering->inbox[i]) {
+			close_steering(netif);
+			return -ENOMEM;
+		}
+	}
+	steering->queues = netif->device.queues;
+	return 0;
+}
+
+static int start_control(struct netif *netif, struct xen_queue *queue)
+{
+	int error = open_steering(netif);
+
+	return error ? error : netif_ctrl_start(&netif->ctrl, &netif->device, queue);
+}
+
+static const struct netif_steering *steering_of(const struct netif *netif)
+{
+	return netif->steering.queues > 1 ? &netif->steering : NULL;
+}
+
+static void call_set_hash(struct net_worker *worker, void *argument)
+{
+	const struct netif *netif = argument;
+
+	netif_rx_set_hash(&netif_pair_of(worker)->rx, &netif->ctrl.hash, steering_of(netif));
+}
+
+static void hash_changed(struct netif_ctrl *ctrl)
+{
+	struct netif *netif = (struct netif *)((char *)ctrl - offsetof(struct netif, ctrl));
+
+	for (unsigned int i = 0; i < netif->steering.queues; i++)
+		net_worker_do(netif->worker[i], call_set_hash, netif);
 }
 
 /* ---- queues ---------------------------------------------------------------------------------- */
@@ -236,6 +297,7 @@ static void call_start(struct net_worker *worker, void *argument)
 	call->error = netif_tx_start(&pair->tx, &netif->device, call->queue, netif->link->takes);
 	if (call->error)
 		return;
+	call_set_hash(worker, netif);
 	call->error = netif_rx_start(&pair->rx, &netif->device, call->queue, &netif->terms);
 	if (call->error)
 		netif_tx_stop(&pair->tx);
@@ -259,8 +321,11 @@ static int queue_start(struct xen_device *device, struct xen_queue *queue)
 {
 	struct netif *netif = netif_of(device);
 	struct queue_call call = {.netif = netif, .queue = queue};
-	int error = set_active(netif, queue->index, true);
+	int error;
 
+	if (queue->index == XEN_QUEUE_CONTROL)
+		return start_control(netif, queue);
+	error = set_active(netif, queue->index, true);
 	if (error) {
 		log_error("%s: cannot use its queue %u: %s; look whether the link is there still",
 			  netif->link->name, queue->index, strerror(-error));
@@ -276,6 +341,10 @@ static void queue_stop(struct xen_device *device, struct xen_queue *queue)
 {
 	struct netif *netif = netif_of(device);
 
+	if (queue->index == XEN_QUEUE_CONTROL) {
+		netif_ctrl_stop(&netif->ctrl);
+		return;
+	}
 	net_worker_do(netif->worker[queue->index], call_stop, NULL);
 	set_active(netif, queue->index, false);
 }
@@ -296,6 +365,12 @@ static const struct xen_ring_kind netif_rings[XEN_QUEUE_RINGS] = {
 	{.ref_key = NETIF_KEY_RX_RING_REF,
 	 .event_key = NETIF_KEY_EVENT_CHANNEL_RX,
 	 .slot_bytes = NETIF_RX_SLOT_BYTES},
+};
+
+static const struct xen_ring_kind control_ring = {
+	.ref_key = NETIF_KEY_CTRL_RING_REF,
+	.event_key = NETIF_KEY_EVENT_CHANNEL_CTRL,
+	.slot_bytes = NETIF_CTRL_SLOT_BYTES,
 };
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -345,6 +420,8 @@ struct netif *netif_open(struct link *link, const struct netif_options *options,
 	netif->device.name = link->name;
 	netif->device.kinds = netif_rings;
 	netif->device.kind_count = XEN_QUEUE_RINGS;
+	netif->device.control = &control_ring;
+	netif->ctrl.changed = hash_changed;
 	netif->device.queues_max = link->queues;
 	open_filter(link);
 	for (i = 0; i < link->queues && !error; i++)
@@ -373,6 +450,7 @@ void netif_close(struct netif *netif)
 		net_worker_close(netif->worker[i]);
 		free(netif->worker[i]);
 	}
+	close_steering(netif);
 	pthread_mutex_destroy(&netif->groups.lock);
 	free(netif);
 }

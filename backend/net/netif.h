@@ -8,6 +8,7 @@
 #ifndef PVKIT_BACKEND_NET_NETIF_H
 #define PVKIT_BACKEND_NET_NETIF_H
 
+#include "backend/net/netif_ctrl.h"
 #include "backend/net/netif_pair.h"
 
 struct stats_page;
@@ -24,6 +25,8 @@ struct netif {
 	struct netif_rx_terms terms; /* of the front-end that is connected */
 	struct netif_groups groups;
 	struct netif_rate rate;
+	struct netif_ctrl ctrl;
+	struct netif_steering steering;
 	int watch; /* of its wish to filter; < 0: none */
 	int rate_watch; /* of the limit, in our own directory; < 0: none */
 	bool carrier; /* as written */

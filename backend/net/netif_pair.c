@@ -44,6 +44,8 @@ static void wait_for(struct net_worker *worker, struct net_wait *wait)
 	wait->starving = netif_rx_starving(&pair->rx);
 	wait->staged = pair->rx.count;
 	wait->receive = netif_rx_ready(&pair->rx);
+	if (wait->receive && pair->rx.steering)
+		wait->bell = pair->rx.steering->inbox[pair->rx.link_queue]->bell;
 	wait->send = pair->tx.held && !pair->tx.pause_ns;
 	wait->pause_ns = pair->tx.held ? pair->tx.pause_ns : 0;
 	if (netif_tx_listens(&pair->tx))

@@ -13,6 +13,10 @@
  *	one page	data	(next frame's)
  *	several, plain	data	data ←	data ←	–	rare: frames of large MTUs; moved up by copies
  *
+ * A front-end that asked for hashes by the control ring gets a second extra with each frame that has
+ * one. It also says which queue a hash belongs to: a frame that came by another queue of the link is
+ * handed on, by a copy (netif_inbox.h).
+ *
  * netif does not say where a missing checksum goes: a guest finds it by the headers. Where it would
  * not find it, or does not take such frames of this kind, the checksum is completed here.
  *
@@ -42,6 +46,27 @@ static uint32_t room_of_page(const struct netif_rx *rx)
 	return HOST_PAGE_BYTES - rx->terms.headroom;
 }
 
+/* Pages for the largest frame, and its extras. */
+static void want_pages(struct netif_rx *rx)
+{
+	rx->gap = rx->terms.gso + netif_hash_active(&rx->hash);
+	rx->wanted = 1 + netif_hash_active(&rx->hash);
+	if (rx->terms.sg)
+		rx->wanted = (FRAME_BYTES_MAX + room_of_page(rx) - 1) / room_of_page(rx) + rx->gap;
+	/* A ring that never has so many is as good as it can be. */
+	if (rx->wanted > rx->ring.ring.size)
+		rx->wanted = rx->ring.ring.size;
+}
+
+void netif_rx_set_hash(struct netif_rx *rx, const struct netif_hash *hash,
+		       const struct netif_steering *steering)
+{
+	rx->hash = *hash;
+	rx->steering = steering;
+	if (rx->queue)
+		want_pages(rx);
+}
+
 int netif_rx_start(struct netif_rx *rx, const struct xen_device *device, struct xen_queue *queue,
 		   const struct netif_rx_terms *terms)
 {
@@ -52,13 +77,7 @@ int netif_rx_start(struct netif_rx *rx, const struct xen_device *device, struct 
 	rx->terms = *terms;
 	rx->broken = rx->make_do = rx->blocked = false;
 	rx->first = rx->count = 0;
-	rx->wanted = 1;
-	if (terms->sg)
-		rx->wanted =
-			(FRAME_BYTES_MAX + room_of_page(rx) - 1) / room_of_page(rx) + terms->gso;
-	/* A ring that never has so many is as good as it can be. */
-	if (rx->wanted > rx->ring.ring.size)
-		rx->wanted = rx->ring.ring.size;
+	want_pages(rx);
 	stats_add(&rx->stats->active, 1);
 	return 0;
 }
@@ -174,7 +193,7 @@ static unsigned int list_pieces(struct netif_rx *rx)
 
 	rx->piece[count++] = (struct iovec){&rx->header, sizeof(rx->header)};
 	for (i = 0; i < rx->count && (!i || rx->terms.sg); i++)
-		if (i != 1 || !rx->terms.gso)
+		if (!i || i > rx->gap)
 			rx->piece[count++] = page_piece(rx, i);
 	return count;
 }
@@ -256,13 +275,20 @@ static bool frame_ready(struct netif_rx *rx, size_t length, unsigned int count)
 	return true;
 }
 
-/* A plain frame where a GSO frame was awaited: into pages without a gap. */
+static unsigned int extras_of(const struct netif_rx *rx)
+{
+	return is_gso(rx) + rx->hashed;
+}
+
+/* A frame with fewer extras than were awaited: into pages with as large a gap as it needs. */
 static void close_gap(struct netif_rx *rx, unsigned int count)
 {
 	unsigned int i;
 
+	if (extras_of(rx) == rx->gap)
+		return;
 	for (i = 2; i <= count; i++) {
-		struct iovec to = page_piece(rx, i - 1);
+		struct iovec to = page_piece(rx, i - 1 + extras_of(rx));
 
 		memcpy(to.iov_base, rx->piece[i].iov_base, rx->piece[i].iov_len);
 	}
@@ -290,11 +316,26 @@ static void answer_gso(struct netif_rx *rx)
 {
 	const struct netif_extra extra = {
 		.type = NETIF_EXTRA_GSO,
+		.flags = rx->hashed ? NETIF_EXTRA_MORE : 0,
 		.u.gso.size = rx->header.gso_size,
 		.u.gso.type =
 			(rx->header.gso_type & ~VIRTIO_NET_HDR_GSO_ECN) == VIRTIO_NET_HDR_GSO_TCPV6
 				? NETIF_GSO_TCPV6
 				: NETIF_GSO_TCPV4,
+	};
+
+	use_page(rx);
+	xen_back_answer(&rx->ring, &extra, sizeof(extra));
+}
+
+static void answer_hash(struct netif_rx *rx)
+{
+	const struct netif_extra extra = {
+		.type = NETIF_EXTRA_HASH,
+		.u.hash.type = rx->hash_type,
+		.u.hash.algorithm = NETIF_HASH_ALGORITHM_TOEPLITZ,
+		.u.hash.value = {rx->hash_value, rx->hash_value >> 8, rx->hash_value >> 16,
+				 rx->hash_value >> 24},
 	};
 
 	use_page(rx);
@@ -307,32 +348,65 @@ static unsigned int answer_frame(struct netif_rx *rx, unsigned int count)
 	uint16_t flags = response_flags(rx);
 	unsigned int i;
 
-	if (is_gso(rx))
+	if (extras_of(rx))
 		flags |= NETIF_RX_EXTRA_INFO;
 	for (i = 1; i <= count; i++) {
 		uint16_t more = i < count ? NETIF_RX_MORE_DATA : 0;
 
 		answer(rx, use_page(rx), flags | more, rx->piece[i].iov_len);
-		if (flags & NETIF_RX_EXTRA_INFO)
+		if (i == 1 && is_gso(rx))
 			answer_gso(rx);
+		if (i == 1 && rx->hashed)
+			answer_hash(rx);
 		flags = 0;
 	}
-	return count + is_gso(rx);
+	return count + extras_of(rx);
 }
 
-/* Completes a frame of @length bytes that was received. Answers how many requests it took. */
-static unsigned int finish_frame(struct netif_rx *rx, size_t length)
+/* Which queue it belongs to; and its hash, where it has one. */
+static unsigned int hash_frame(struct netif_rx *rx, unsigned int count)
+{
+	uint8_t data[NETIF_HEADERS_BYTES];
+	size_t length;
+
+	rx->hashed = false;
+	if (!netif_hash_active(&rx->hash))
+		return rx->link_queue;
+	length = scatter_gather(data, sizeof(data), &rx->piece[1], count);
+	rx->hashed = netif_hash_frame(&rx->hash, data, length, &rx->hash_type, &rx->hash_value);
+	if (!rx->hashed || !rx->steering)
+		return rx->link_queue;
+	return netif_hash_queue(&rx->hash, rx->hash_value, rx->steering->queues);
+}
+
+/* The pages stay staged, for the next frame. */
+static unsigned int hand_on(struct netif_rx *rx, unsigned int queue, unsigned int count,
+			    size_t length)
+{
+	if (!netif_inbox_put(rx->steering->inbox[queue], &rx->header, &rx->piece[1], count, length))
+		stats_add(&rx->stats->dropped, 1);
+	return 0;
+}
+
+/*
+ * Completes a frame of @length bytes that was received; one that was handed on to us is not handed on
+ * again. Answers how many requests it took.
+ */
+static unsigned int finish_frame(struct netif_rx *rx, size_t length, bool handed_on)
 {
 	struct stats_queue *stats = rx->stats;
-	unsigned int count = cut_pieces(rx, length);
+	unsigned int count = cut_pieces(rx, length), queue = hash_frame(rx, count);
 
-	/* With one page staged there is no place for an extra. */
-	if (!frame_ready(rx, length, count) || (is_gso(rx) && rx->count < 2)) {
+	if (queue != rx->link_queue && !handed_on)
+		return hand_on(rx, queue, count, length);
+	/* With few pages staged there may be no place for an extra; a hash can be left out. */
+	if (rx->hashed && rx->count < count + extras_of(rx))
+		rx->hashed = false;
+	if (!frame_ready(rx, length, count) || rx->count < count + extras_of(rx)) {
 		stats_add(&stats->dropped, 1);
 		return 0;
 	}
-	if (rx->terms.gso && !is_gso(rx))
-		close_gap(rx, count);
+	close_gap(rx, count);
 	stats_add(&stats->requests[STATS_NET_FRAME], 1);
 	stats_add(&stats->bytes_out, length);
 	if (is_gso(rx))
@@ -354,10 +428,29 @@ static void publish(struct netif_rx *rx, unsigned int done)
 	}
 }
 
+/* From another queue, into the pages that the link would fill. 0: there is none. */
+static ssize_t take_handed_on(struct netif_rx *rx, unsigned int count, size_t room)
+{
+	struct netif_inbox *inbox = rx->steering->inbox[rx->link_queue];
+	const struct netif_inbox_slot *slot = netif_inbox_first(inbox);
+	ssize_t bytes = -EMSGSIZE;
+
+	if (!slot)
+		return 0;
+	if (sizeof(rx->header) + slot->bytes <= room) {
+		rx->header = slot->header;
+		scatter_spread(&rx->piece[1], count - 1, slot->frame, slot->bytes);
+		bytes = sizeof(rx->header) + slot->bytes;
+	}
+	netif_inbox_take(inbox);
+	return bytes;
+}
+
 unsigned int netif_rx_burst(struct netif_rx *rx)
 {
 	unsigned int frames, done = 0, count, i;
 	size_t burst_bytes = 0, room;
+	bool handed_on;
 	ssize_t bytes;
 
 	if (!rx->queue || rx->broken)
@@ -369,14 +462,18 @@ unsigned int netif_rx_burst(struct netif_rx *rx)
 		count = list_pieces(rx);
 		for (room = 0, i = 0; i < count; i++)
 			room += rx->piece[i].iov_len;
-		bytes = rx->link->ops->receive(rx->link, rx->link_queue, rx->piece, count, room);
+		bytes = rx->steering ? take_handed_on(rx, count, room) : 0;
+		handed_on = bytes != 0;
+		if (!handed_on)
+			bytes = rx->link->ops->receive(rx->link, rx->link_queue, rx->piece, count,
+						       room);
 		if (bytes == -EMSGSIZE || bytes == -EFAULT) {
 			stats_add(&rx->stats->dropped, 1);
 			continue;
 		}
 		if (bytes < (ssize_t)sizeof(rx->header))
 			break;
-		done += finish_frame(rx, bytes - sizeof(rx->header));
+		done += finish_frame(rx, bytes - sizeof(rx->header), handed_on);
 		burst_bytes += bytes;
 	}
 	publish(rx, done);

@@ -8,11 +8,13 @@
 #include "abi/netif.h"
 #include "backend/link/link.h"
 #include "backend/net/netif_groups.h"
+#include "backend/net/netif_hash.h"
+#include "backend/net/netif_inbox.h"
 #include "backend/transport/xen.h"
 
 struct stats_queue;
 
-/* Pages held ready: what the largest frame takes with the most headroom, and an extra. */
+/* Pages held ready: what the largest frame takes with the most headroom, and two extras. */
 #define NETIF_RX_STAGED    36
 #define NETIF_HEADROOM_MAX 2048
 
@@ -22,6 +24,12 @@ struct netif_rx_terms {
 	bool gso; /* of any kind that ->offloads has */
 	unsigned int offloads; /* enum frame_offload that the link may give */
 	unsigned int headroom;
+};
+
+/* Of all queues, as long as a front-end with a control ring is connected. */
+struct netif_steering {
+	unsigned int queues; /* that run */
+	struct netif_inbox *inbox[LINK_QUEUES_MAX];
 };
 
 struct netif_rx_page {
@@ -41,6 +49,9 @@ struct netif_rx {
 	struct xen_back ring;
 	bool broken;
 	struct netif_rx_terms terms;
+	struct netif_hash hash;
+	const struct netif_steering *steering; /* NULL: frames stay where they come */
+	unsigned int gap; /* pages left out behind the first, for extras */
 	unsigned int wanted; /* pages for the largest frame */
 
 	/* Staged pages, oldest first: requests that were taken and not answered. */
@@ -50,12 +61,18 @@ struct netif_rx {
 	bool blocked; /* the next request is of no use and waits its turn */
 
 	struct frame_header header;
+	bool hashed;
+	uint8_t hash_type;
+	uint32_t hash_value;
 	/* The header, the pages, and the one behind that a link may use. */
 	struct iovec piece[1 + NETIF_RX_STAGED + 1];
 };
 
 int netif_rx_start(struct netif_rx *rx, const struct xen_device *device, struct xen_queue *queue,
 		   const struct netif_rx_terms *terms);
+/* From now on, or from the next start on. In the worker's thread while it is started. */
+void netif_rx_set_hash(struct netif_rx *rx, const struct netif_hash *hash,
+		       const struct netif_steering *steering);
 /* What is staged goes back to the ring, unused. */
 void netif_rx_stop(struct netif_rx *rx);
 

@@ -10,6 +10,7 @@
  *	link writable			wanted while a frame is held
  *	kick of the receive ring	wanted only when buffers are missing
  *	time				while a frame is held that has no credit
+ *	another worker's bell		wanted while the guest has buffers staged
  *
  * So nothing that cannot be acted upon wakes it, and a flood on one side that the other does not take
  * costs nothing. A driver that kicks without end and without work is listened to at intervals only
@@ -161,12 +162,13 @@ static void wait_for_work(struct net_worker *worker)
 {
 	const unsigned int rest = rest_us(worker);
 	const struct link_ops *ops = worker->link->ops;
-	struct pollfd *kicks = worker->fds + 1, *fds = kicks + NET_SIDES;
-	struct net_wait wait = {.kick = {-1, -1}};
+	struct pollfd *bell = worker->fds + 1, *kicks = bell + 1, *fds = kicks + NET_SIDES;
+	struct net_wait wait = {.kick = {-1, -1}, .bell = -1};
 	int64_t timeout_ns = INT64_MAX;
 	unsigned int count, side;
 	bool kicked = false;
 	int timeout_ms, ready;
+	uint64_t rung;
 
 	worker->ops->wait(worker, &wait);
 	if (rest)
@@ -174,6 +176,7 @@ static void wait_for_work(struct net_worker *worker)
 	else if (wait.blind)
 		timeout_ns = NO_KICK_SLEEP_NS;
 	worker->fds[0] = (struct pollfd){.fd = worker->wake, .events = POLLIN};
+	*bell = (struct pollfd){.fd = wait.bell, .events = POLLIN};
 	for (side = 0; side < NET_SIDES; side++)
 		kicks[side] = (struct pollfd){.fd = rest ? -1 : wait.kick[side], .events = POLLIN};
 	timeout_ms = wait.starving && wait.staged ? MAKE_DO_MS : -1;
@@ -185,9 +188,11 @@ static void wait_for_work(struct net_worker *worker)
 		wait.pause_ns = PAUSE_MAX_NS;
 	if (wait.pause_ns && (int64_t)wait.pause_ns < timeout_ns)
 		timeout_ns = (int64_t)wait.pause_ns;
-	ready = wait_on(worker->fds, 1 + NET_SIDES + count, timeout_ns);
+	ready = wait_on(worker->fds, 2 + NET_SIDES + count, timeout_ns);
 	if (ready < 0)
 		return; /* EINTR, or no memory: look round and try again */
+	if (bell->revents && read(wait.bell, &rung, sizeof(rung)) < 0)
+		rung = 0; /* nothing in it: what matters is what it rang for */
 	for (side = 0; side < NET_SIDES; side++)
 		kicked |= take_kick(worker, kicks, side);
 	worker->idle_kicks += kicked;

@@ -25,6 +25,7 @@ enum net_side { NET_SIDE_TX, NET_SIDE_RX, NET_SIDES };
 /* What a worker without work waits for. */
 struct net_wait {
 	int kick[NET_SIDES]; /* readable when the guest kicked; -1: not wanted */
+	int bell; /* an eventfd by which other workers hand on frames; -1: none, or not wanted */
 	bool blind; /* of a ring that is wanted nobody is told: look at intervals */
 	bool starving; /* the guest is to add buffers … */
 	bool staged; /* … to those that are there */
@@ -58,7 +59,7 @@ struct net_worker {
 	bool rested; /* from them, in the last sleep */
 	unsigned int rounds; /* since the CPU time was counted */
 	int64_t starved_ns; /* waited for buffers, in sleeps in a row that nothing ended */
-	struct pollfd fds[1 + NET_SIDES + LINK_FDS_MAX];
+	struct pollfd fds[2 + NET_SIDES + LINK_FDS_MAX];
 
 	pthread_t thread;
 	bool running;

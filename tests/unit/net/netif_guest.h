@@ -297,9 +297,25 @@ static inline void rx_post(struct nic *n, struct nic_queue *q, unsigned int coun
 struct rx_got {
 	unsigned int slots, flags;
 	int length; /* < 0: an error */
-	struct netif_extra gso;
+	struct netif_extra gso, hash;
 	uint8_t data[70000];
 };
+
+/* The extras behind a frame's first response. */
+static inline void rx_get_extras(struct nic *n, struct nic_queue *q, struct rx_got *got)
+{
+	struct netif_extra extra;
+
+	do {
+		assert_true(front_reap(n, &q->rx, q->rx_port, &extra, sizeof(extra), 0));
+		assert_true(extra.type == NETIF_EXTRA_GSO || extra.type == NETIF_EXTRA_HASH);
+		if (extra.type == NETIF_EXTRA_GSO)
+			got->gso = extra;
+		else
+			got->hash = extra;
+		got->slots++;
+	} while (extra.flags & NETIF_EXTRA_MORE);
+}
 
 /* A frame, put together as a front-end does it; its length, or INT32_MIN: none came. */
 static inline int rx_get(struct nic *n, struct nic_queue *q, struct rx_got *got, unsigned int ms)
@@ -326,11 +342,8 @@ static inline int rx_get(struct nic *n, struct nic_queue *q, struct rx_got *got,
 		got->length += response.status;
 		if (first)
 			got->flags = response.flags;
-		if (first && response.flags & NETIF_RX_EXTRA_INFO) {
-			assert_true(
-				front_reap(n, &q->rx, q->rx_port, &got->gso, sizeof(got->gso), 0));
-			got->slots++;
-		}
+		if (first && response.flags & NETIF_RX_EXTRA_INFO)
+			rx_get_extras(n, q, got);
 		first = false;
 	} while (response.flags & NETIF_RX_MORE_DATA);
 	return got->length;
