@@ -43,6 +43,7 @@ static void wait_for(struct net_worker *worker, struct net_wait *wait)
 
 	wait->starving = netif_rx_starving(&pair->rx);
 	wait->staged = pair->rx.count;
+	wait->taken = pair->rx.ring.req_cons;
 	wait->receive = netif_rx_ready(&pair->rx);
 	if (wait->receive && pair->rx.steering)
 		wait->bell = pair->rx.steering->inbox[pair->rx.link_queue]->bell;

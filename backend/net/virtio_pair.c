@@ -42,6 +42,7 @@ static void wait_for(struct net_worker *worker, struct net_wait *wait)
 
 	wait->starving = net_rx_starving(&pair->rx);
 	wait->staged = pair->rx.chain_count;
+	wait->taken = pair->rx.queue ? pair->rx.queue->ring.next_avail : 0;
 	wait->receive = net_rx_ready(&pair->rx);
 	wait->send = pair->tx.held;
 	if (net_tx_listens(&pair->tx))

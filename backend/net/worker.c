@@ -34,8 +34,13 @@
 #include "common/log.h"
 #include "common/stats.h"
 
-/* How long a guest that has too few buffers is waited for before they must do. */
-#define MAKE_DO_MS 2
+/*
+ * How long a guest that has too few buffers is waited for before they must do, and frames that do not
+ * fit are lost. A vCPU that the host runs in turns with others is away for tens of milliseconds, and the
+ * link queues meanwhile; the shortest retransmission time-out of TCP is 200 ms, which a guest that never
+ * has enough buffers must not be made to meet.
+ */
+#define MAKE_DO_MS 100
 /* A frame without credit is looked at so often, since its limit may change. */
 #define PAUSE_MAX_NS 100000000
 /* The rhythm of looking at rings whose driver never kicks. */
@@ -148,14 +153,29 @@ static bool take_kick(struct net_worker *worker, const struct pollfd *fds, enum 
 	return true;
 }
 
-/* Nothing came that helps, for long enough: what is staged must do. */
-static void learn_starving(struct net_worker *worker, int64_t waited_ns)
+/*
+ * For how many ms the guest is waited for yet; -1: it is not, or nothing is there that could do. Where no
+ * buffer came for long enough, whatever else did, what is staged must do.
+ */
+static int starving_ms(struct net_worker *worker, const struct net_wait *wait)
 {
-	worker->starved_ns = waited_ns ? worker->starved_ns + waited_ns : 0;
-	if (worker->starved_ns < MAKE_DO_MS * 1000000LL)
-		return;
-	worker->starved_ns = 0;
+	uint64_t now, waited_ms;
+
+	if (!wait->starving || !wait->staged) {
+		worker->starved_since = 0;
+		return -1;
+	}
+	now = clock_ns(CLOCK_MONOTONIC);
+	if (!worker->starved_since || worker->starved_taken != wait->taken) {
+		worker->starved_since = now;
+		worker->starved_taken = wait->taken;
+	}
+	waited_ms = (now - worker->starved_since) / 1000000;
+	if (waited_ms < MAKE_DO_MS)
+		return MAKE_DO_MS - waited_ms;
+	worker->starved_since = 0;
 	worker->ops->make_do(worker);
+	return 0;
 }
 
 static void wait_for_work(struct net_worker *worker)
@@ -179,7 +199,7 @@ static void wait_for_work(struct net_worker *worker)
 	*bell = (struct pollfd){.fd = wait.bell, .events = POLLIN};
 	for (side = 0; side < NET_SIDES; side++)
 		kicks[side] = (struct pollfd){.fd = rest ? -1 : wait.kick[side], .events = POLLIN};
-	timeout_ms = wait.starving && wait.staged ? MAKE_DO_MS : -1;
+	timeout_ms = starving_ms(worker, &wait);
 	count = ops->prepare(worker->link, worker->index, wait.receive, wait.send, fds,
 			     &timeout_ms);
 	if (timeout_ms >= 0 && timeout_ms * 1000000LL < timeout_ns)
@@ -196,7 +216,6 @@ static void wait_for_work(struct net_worker *worker)
 	for (side = 0; side < NET_SIDES; side++)
 		kicked |= take_kick(worker, kicks, side);
 	worker->idle_kicks += kicked;
-	learn_starving(worker, !ready && wait.starving && !rest ? timeout_ns : 0);
 	ops->dispatch(worker->link, worker->index, fds, count);
 }
 

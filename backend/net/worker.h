@@ -28,7 +28,8 @@ struct net_wait {
 	int bell; /* an eventfd by which other workers hand on frames; -1: none, or not wanted */
 	bool blind; /* of a ring that is wanted nobody is told: look at intervals */
 	bool starving; /* the guest is to add buffers … */
-	bool staged; /* … to those that are there */
+	bool staged; /* … to those that are there … */
+	uint32_t taken; /* … which shows by this count's being another */
 	bool receive, send; /* what the link is wanted for */
 	uint64_t pause_ns; /* after which a frame that is held may go; 0: none waits for that */
 };
@@ -58,7 +59,8 @@ struct net_worker {
 	unsigned int idle_kicks; /* in a row, that brought no work */
 	bool rested; /* from them, in the last sleep */
 	unsigned int rounds; /* since the CPU time was counted */
-	int64_t starved_ns; /* waited for buffers, in sleeps in a row that nothing ended */
+	uint64_t starved_since; /* ns, waiting for buffers; 0: not */
+	uint32_t starved_taken; /* net_wait's ->taken at that time */
 	struct pollfd fds[2 + NET_SIDES + LINK_FDS_MAX];
 
 	pthread_t thread;

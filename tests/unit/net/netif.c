@@ -339,6 +339,48 @@ static void test_carrier(void **state)
 }
 
 /* Idle costs nothing: no notification comes for what did not happen. */
+/* A vCPU that is away for a while posts few pages; a large frame waits in the link, it is not lost. */
+static void test_slow_guest(void **state)
+{
+	const struct frame_header header = tcp_header(false, 1448);
+	struct nic *n = nic_open_connected();
+	static uint8_t frame[64000];
+	static struct rx_got got;
+	unsigned int i;
+
+	make_tcp(frame, sizeof(frame), false);
+	for (i = 0; i < 4; i++) {
+		rx_post(n, &n->q[0], 4);
+		test_link_put(n->link, &header, frame, sizeof(frame));
+		fake_sleep_ms(20);
+		rx_post(n, &n->q[0], 14);
+		assert_int_equal(rx_get(n, &n->q[0], &got, WAIT_MS), sizeof(frame));
+	}
+	assert_int_equal(rx_counter(n, 0, dropped), 0);
+	nic_close(n);
+}
+
+/* One that never posts more gets what fits, also while it keeps the worker from sleeping long. */
+static void test_small_guest(void **state)
+{
+	const struct frame_header none = {0};
+	struct nic *n = nic_open_connected();
+	static struct rx_got got;
+	uint8_t frame[1514];
+	unsigned int ms;
+
+	fill(frame, sizeof(frame), 3);
+	frame[0] &= ~1;
+	rx_post(n, &n->q[0], 4);
+	test_link_put(n->link, &none, frame, sizeof(frame));
+	for (ms = 0; rx_get(n, &n->q[0], &got, 1) != sizeof(frame); ms++) {
+		assert_true(ms < WAIT_MS);
+		check_tx(n, &n->q[0]);
+	}
+	assert_memory_equal(got.data, frame, sizeof(frame));
+	nic_close(n);
+}
+
 static void test_quiet(void **state)
 {
 	struct nic *n = nic_open_connected();
@@ -362,6 +404,7 @@ int main(void)
 		cmocka_unit_test(test_multicast),   cmocka_unit_test(test_queues),
 		cmocka_unit_test(test_reconnect),   cmocka_unit_test(test_busy_link),
 		cmocka_unit_test(test_carrier),     cmocka_unit_test(test_quiet),
+		cmocka_unit_test(test_slow_guest),  cmocka_unit_test(test_small_guest),
 	};
 
 	log_open("test", false);
