@@ -257,7 +257,7 @@ ABI_ASSERT(sizeof(struct netif_static_grant) == 8);
 
 /* Back-end tells, at any time. */
 #define NETIF_KEY_CARRIER "carrier" /* 0 or 1; default 1 */
-#define NETIF_KEY_RATE    "rate" /* "BYTES,MICROSECONDS" */
+#define NETIF_KEY_RATE    "rate" /* by whoever made the device: "BYTES,MICROSECONDS" */
 #define NETIF_KEY_SPEED   "pvkit-speed" /* pvkit's own: Mbit/s; default unknown */
 
 /* Front-end's directory, by whoever creates the device. */

@@ -42,6 +42,8 @@ lines=2 bad 'the same image twice' 'good.img' --kernel "$kernel" --disk "path=$s
 bad 'no back-end behind a socket' 'x.sock' --kernel "$kernel" --disk "vhost-user=$scratch/x.sock"
 lines=2 bad 'a link that is none' '--link' --kernel "$kernel" --net link=pigeon
 bad 'an address that is none' 'mac' --kernel "$kernel" --net link=null,mac=bad
+bad 'a rate that is none' 'no rate like 100Mb/s' --kernel "$kernel" --net link=null,bus=pv,rate=fast
+bad 'a rate of a virtio device' 'bus=pv' --kernel "$kernel" --net link=null,rate=1Mb/s
 bad 'a console that cannot be written' 'nowhere' --kernel "$kernel" --console "file:$scratch/nowhere/log"
 bad 'a console that is none' 'console.*teletype' --kernel "$kernel" --console teletype
 
