@@ -139,7 +139,7 @@ sub measure {
 	$path = $host->file($store->{folder}, $host->{quick} ? 256 : 1024) if $store->{folder};
 	$host->warm($path) if $store->{warm};
 	my (undef, @load) = @$load;
-	my @arguments = (@load, "--runtime=$host->{seconds}", '--ramp=0.3');
+	my @arguments = (@load, "--runtime=$host->{seconds}", "--ramp=$host->{ramp}");
 
 	# All stay up, idle but the one that has its run: no contender gets a warmer start than another.
 	my $results;

@@ -132,7 +132,7 @@ sub disk {
 	$xen->{options} = \@options;
 	return {
 		%{ compare($host, $xen, $virtio, 'iops', $target, sub { $_[0]->() },
-			grep({ !/^--segments=/ } @load), "--runtime=$host->{seconds}", '--ramp=0.3') },
+			grep({ !/^--segments=/ } @load), "--runtime=$host->{seconds}", "--ramp=$host->{ramp}") },
 		metric => 'iops',
 	};
 }

@@ -49,13 +49,16 @@ static void verify(struct worker *worker, const struct load_done *done)
 {
 	uint32_t room = LOAD_FRAME_MAX - worker->received_bytes;
 	uint32_t bytes = done->bytes < room ? done->bytes : room;
-	int64_t at;
+	int64_t at = -1;
 
 	memcpy(worker->received + worker->received_bytes, done->data, bytes);
 	worker->received_bytes += bytes;
 	if (done->part)
 		return;
-	at = is_ours(worker) ? stamp_frame_check(worker->received, worker->received_bytes) : -1;
+	if (is_ours(worker)) {
+		worker->result.verified++;
+		at = stamp_frame_check(worker->received, worker->received_bytes);
+	}
 	if (at >= 0 && worker->result.mismatches++ < REPORTED_MOST)
 		log_error("queue %u: a frame of %u bytes is not as it was sent from byte %lld on",
 			  worker->queue->index, worker->received_bytes, (long long)at);

@@ -19,6 +19,7 @@ void report_add(struct report *report, const struct worker *worker)
 	total->errors += result->errors;
 	total->mismatches += result->mismatches;
 	total->stuck += result->stuck;
+	total->verified += result->verified;
 	total->broken |= result->broken;
 	if (!total->first_ns || result->first_ns < total->first_ns)
 		total->first_ns = result->first_ns;
@@ -136,6 +137,13 @@ void report_print(const struct report *report)
 	fflush(stdout);
 }
 
+/* A check of nothing finds nothing. */
+static bool lacks_stamps(const struct report *report)
+{
+	return report->config->device == LOAD_NET_RX && report->config->verify &&
+	       report->total.completed_in_all && !report->total.verified;
+}
+
 bool report_is_good(const struct report *report)
 {
 	const struct worker_result *total = &report->total;
@@ -151,5 +159,9 @@ bool report_is_good(const struct report *report)
 	if (total->mismatches)
 		log_error("%s: %llu %s are not as they were written", path,
 			  (unsigned long long)total->mismatches, pieces(report->config));
-	return !total->broken && !total->stuck && !total->errors && !total->mismatches;
+	if (lacks_stamps(report))
+		log_error("%s: no frame of %llu had a stamp; send some by --device=net-tx --verify",
+			  path, (unsigned long long)total->completed_in_all);
+	return !total->broken && !total->stuck && !total->errors && !total->mismatches &&
+	       !lacks_stamps(report);
 }

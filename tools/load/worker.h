@@ -24,6 +24,7 @@ struct worker_result {
 	uint64_t completed, bytes; /* in the window */
 	uint64_t completed_in_all;
 	uint64_t errors, mismatches, stuck;
+	uint64_t verified; /* net-rx: frames that were stamped, of all that came */
 	uint64_t kicks_before, wakeups_before; /* of the queue, at the first of these */
 	uint64_t first_ns, last_ns; /* first submission and last completion */
 	bool broken; /* the back-end broke the ring */
