@@ -211,7 +211,10 @@ xen_net() {
 across() { # SENDER RECEIVER BYTES [STATUS WORDS SENDER-OPTION…]
 	local size=$3 status=0 name wanted=${4-0} words=${5-' 0 failed requests, 0 wrong frames'}
 	local sender=${6---verify}
+	rm -f "$scratch/wire"
 	"$2_net" to --device=net-rx --verify --count=5000 --block-size="$size" || return
+	# Two that come at the same moment may both listen.
+	within 10 test -S "$scratch/wire" || return
 	"$1_net" from --device=net-tx "$sender" --runtime=60 --block-size="$size" || return
 	reap to 30 || status=$?
 	for name in from from-daemon to-daemon; do

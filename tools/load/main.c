@@ -162,7 +162,9 @@ static void sum_up(struct report *report, const struct worker *workers, const st
 
 	for (i = 0; i < report->config->queues; i++)
 		report_add(report, &workers[i]);
-	if (report->config->count)
+	if (!report->total.last_ns)
+		report->seconds = 0; /* nothing came back */
+	else if (report->config->count)
 		report->seconds = (double)(report->total.last_ns - report->total.first_ns) / 1e9;
 	else if (alive)
 		report->seconds = (double)(window->end_ns - window->start_ns) / 1e9;
