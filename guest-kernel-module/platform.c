@@ -8,16 +8,11 @@
  * happens in between, nothing of ours is left in the shim.
  */
 #include <linux/delay.h>
-#include <linux/io.h>
 #include <linux/irq.h>
 #include <linux/module.h>
-#include <linux/pci.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/suspend.h>
-#include <linux/vmalloc.h>
-#include <asm/cpufeature.h>
-#include <asm/processor.h>
 
 #include "guest-kernel-module/bus.h"
 #include "guest-kernel-module/control.h"
@@ -25,7 +20,7 @@
 #include "guest-kernel-module/grant_table.h"
 #include "guest-kernel-module/hypercall.h"
 #include "guest-kernel-module/main.h"
-#include "guest-kernel-module/platform.h"
+#include "guest-kernel-module/platform_pci.h"
 #include "guest-kernel-module/store.h"
 
 static unsigned int vectors;
@@ -42,180 +37,8 @@ MODULE_PARM_DESC(vectors, "MSI-X vectors to use at most: ports behind them share
 /* As other ends wait for their back-ends: attach.h gives those ATTACH_ACK_SECONDS to let go. */
 #define RESET_TRIES 3
 
-struct pci_platform {
-	struct pvkit_platform platform;
-	struct pci_dev *pci;
-	void __iomem *registers;
-	void *shared; /* all of BAR 4, write-back */
-	resource_size_t shared_size;
-};
-
 /* One machine, one platform. */
 static struct pci_platform *only;
-
-/* ---- CPUID ----------------------------------------------------------------------------------- */
-
-/* The base of our block of leaves, or 0. */
-static u32 find_leaves(void)
-{
-	u32 base, eax, words[3];
-
-	if (!boot_cpu_has(X86_FEATURE_HYPERVISOR))
-		return 0;
-	for (base = PLATFORM_LEAF_FIRST; base <= PLATFORM_LEAF_LAST; base += PLATFORM_LEAF_STEP) {
-		cpuid(base, &eax, &words[0], &words[1], &words[2]);
-		if (!memcmp(words, PLATFORM_SIGNATURE, sizeof(words)) &&
-		    eax >= base + PLATFORM_LEAF_VERSION)
-			return base;
-	}
-	return 0;
-}
-
-static int check_leaves(struct device *device)
-{
-	u32 base = find_leaves(), version;
-
-	if (!base) {
-		dev_err(device, "no pvkit signature in CPUID: is this pvkit-shim?\n");
-		return -ENODEV;
-	}
-	version = cpuid_eax(base + PLATFORM_LEAF_VERSION);
-	if (version >> 16 != PLATFORM_VERSION_MAJOR) {
-		dev_err(device, "the platform speaks version %u.%u, this module %u.x: %s\n",
-			version >> 16, version & 0xffff, PLATFORM_VERSION_MAJOR,
-			version >> 16 > PLATFORM_VERSION_MAJOR ? "take a newer module" :
-								 "take a newer shim");
-		return -ENODEV;
-	}
-	return 0;
-}
-
-/* ---- registers ------------------------------------------------------------------------------- */
-
-static u32 read32(struct pci_platform *pp, enum platform_register reg)
-{
-	return readl(pp->registers + reg);
-}
-
-static u64 read64(struct pci_platform *pp, enum platform_register reg)
-{
-	return readl(pp->registers + reg) | (u64)readl(pp->registers + reg + 4) << 32;
-}
-
-static void write64(struct pci_platform *pp, enum platform_register reg, u64 value)
-{
-	writel((u32)value, pp->registers + reg);
-	writel((u32)(value >> 32), pp->registers + reg + 4);
-}
-
-/* Where a part of the shared memory lies; NULL if it does not lie there in full. */
-static void *shared_part(struct pci_platform *pp, enum platform_register reg, u64 size)
-{
-	u64 offset = read64(pp, reg);
-
-	if (offset % PAGE_SIZE || offset > pp->shared_size || size > pp->shared_size - offset) {
-		dev_err(&pp->pci->dev, "register 0x%x says 0x%llx, %llu bytes do not lie there\n",
-			reg, offset, size);
-		return NULL;
-	}
-	return pp->shared + offset;
-}
-
-static int read_registers(struct pci_platform *pp)
-{
-	struct pvkit_platform *platform = &pp->platform;
-	struct device *device = &pp->pci->dev;
-	u32 magic = read32(pp, PLATFORM_REG_MAGIC), frames;
-
-	if (magic != PLATFORM_MAGIC) {
-		dev_err(device, "magic is 0x%x\n", magic);
-		return -ENODEV;
-	}
-	platform->domain = read32(pp, PLATFORM_REG_DOMAIN);
-	platform->backend_domain = read32(pp, PLATFORM_REG_BACKEND_DOMAIN);
-	platform->ports = read32(pp, PLATFORM_REG_PORTS);
-	platform->store_port = read32(pp, PLATFORM_REG_STORE_PORT);
-	platform->doorbell_stride = read32(pp, PLATFORM_REG_DOORBELL_STRIDE);
-	frames = read32(pp, PLATFORM_REG_GRANT_FRAMES);
-	platform->grants = frames * GRANT_V1_PER_FRAME;
-	if (!platform->ports || platform->ports > EVENT_FIFO_PORTS || !platform->doorbell_stride ||
-	    (u64)platform->ports * platform->doorbell_stride >
-		    pci_resource_len(pp->pci, PLATFORM_BAR_DOORBELLS) ||
-	    !frames || frames > 1U << 16) {
-		dev_err(device, "registers make no sense: %u ports, stride %u, %u grant frames\n",
-			platform->ports, platform->doorbell_stride, frames);
-		return -ENODEV;
-	}
-	platform->pending = shared_part(pp, PLATFORM_REG_PENDING_OFFSET,
-					sizeof(struct platform_pending) +
-						BITS_TO_LONGS(platform->ports) * sizeof(long));
-	platform->store_page = shared_part(pp, PLATFORM_REG_STORE_OFFSET, PAGE_SIZE);
-	platform->entries = shared_part(pp, PLATFORM_REG_GRANT_OFFSET, (u64)frames * PAGE_SIZE);
-	return platform->pending && platform->store_page && platform->entries ? 0 : -ENODEV;
-}
-
-/* ---- mapping --------------------------------------------------------------------------------- */
-
-/*
- * The BAR is memory, and is to be cached as such. memremap() would degrade it to uncached where the
- * firmware set up no MTRR that covers it, which is any small monitor; so it is mapped frame by
- * frame.
- */
-static void *map_shared(struct pci_dev *pci, resource_size_t size)
-{
-#ifdef CONFIG_VMAP_PFN
-	unsigned long first = PHYS_PFN(pci_resource_start(pci, PLATFORM_BAR_SHARED));
-	unsigned long count = PHYS_PFN(size), i, *pfns;
-	void *shared;
-
-	pfns = kvmalloc_array(count, sizeof(*pfns), GFP_KERNEL);
-	if (!pfns)
-		return NULL;
-	for (i = 0; i < count; i++)
-		pfns[i] = first + i;
-	shared = vmap_pfn(pfns, count, PAGE_KERNEL);
-	kvfree(pfns);
-	return shared;
-#else
-	return memremap(pci_resource_start(pci, PLATFORM_BAR_SHARED), size, MEMREMAP_WB);
-#endif
-}
-
-static void unmap_shared(void *shared)
-{
-#ifdef CONFIG_VMAP_PFN
-	if (shared)
-		vunmap(shared);
-#else
-	if (shared)
-		memunmap(shared);
-#endif
-}
-
-static int map_bars(struct pci_platform *pp)
-{
-	struct pci_dev *pci = pp->pci;
-
-	pp->shared_size = pci_resource_len(pci, PLATFORM_BAR_SHARED);
-	if (pci_resource_len(pci, PLATFORM_BAR_REGISTERS) < PLATFORM_REG_END ||
-	    pp->shared_size < PAGE_SIZE || pp->shared_size > SZ_1G) {
-		dev_err(&pci->dev, "BARs are too small or absent\n");
-		return -ENODEV;
-	}
-	pp->registers = pci_iomap(pci, PLATFORM_BAR_REGISTERS, 0);
-	pp->platform.doorbells = pci_iomap(pci, PLATFORM_BAR_DOORBELLS, 0);
-	pp->shared = map_shared(pci, pp->shared_size);
-	return pp->registers && pp->platform.doorbells && pp->shared ? 0 : -ENOMEM;
-}
-
-static void unmap_bars(struct pci_platform *pp)
-{
-	unmap_shared(pp->shared);
-	if (pp->platform.doorbells)
-		pci_iounmap(pp->pci, pp->platform.doorbells);
-	if (pp->registers)
-		pci_iounmap(pp->pci, pp->registers);
-}
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
@@ -241,10 +64,10 @@ static s64 reset_platform(struct device *device)
 
 static int accept_features(struct pci_platform *pp)
 {
-	u64 wanted = read64(pp, PLATFORM_REG_FEATURES) & FEATURES_WANTED;
+	u64 wanted = platform_read64(pp, PLATFORM_REG_FEATURES) & FEATURES_WANTED;
 
-	write64(pp, PLATFORM_REG_ACCEPT, wanted);
-	pp->platform.features = read64(pp, PLATFORM_REG_ACCEPT);
+	platform_write64(pp, PLATFORM_REG_ACCEPT, wanted);
+	pp->platform.features = platform_read64(pp, PLATFORM_REG_ACCEPT);
 	if (pp->platform.features == wanted)
 		return 0;
 	dev_err(&pp->pci->dev, "features 0x%llx were accepted, 0x%llx are in force\n", wanted,
@@ -283,7 +106,7 @@ static int open_vectors(struct pci_platform *pp)
 	unsigned int wanted = vectors ?: VECTORS_BASE + VECTORS_PER_CPU * num_possible_cpus();
 	int got, error;
 
-	wanted = clamp_t(unsigned int, wanted, 1, read32(pp, PLATFORM_REG_VECTORS) ?: 1);
+	wanted = clamp_t(unsigned int, wanted, 1, platform_read32(pp, PLATFORM_REG_VECTORS) ?: 1);
 	got = pci_alloc_irq_vectors(pp->pci, 1, wanted, PCI_IRQ_MSIX);
 	if (got < 0) {
 		dev_err(&pp->pci->dev, "no MSI-X vector (%d)\n", got);
@@ -377,7 +200,7 @@ static int platform_probe(struct pci_dev *pci, const struct pci_device_id *id)
 
 	if (only)
 		return -EBUSY;
-	error = check_leaves(&pci->dev);
+	error = pvkit_platform_check(&pci->dev);
 	if (error)
 		return error;
 	pp = kzalloc(sizeof(*pp), GFP_KERNEL);
@@ -392,11 +215,11 @@ static int platform_probe(struct pci_dev *pci, const struct pci_device_id *id)
 	if (error)
 		goto no_regions;
 	pci_set_master(pci);
-	error = map_bars(pp);
+	error = pvkit_platform_map(pp);
 	if (!error)
-		error = read_registers(pp);
+		error = pvkit_platform_read(pp);
 	if (!error)
-		error = pvkit_hypercall_open(read32(pp, PLATFORM_REG_HYPERCALL_PORT));
+		error = pvkit_hypercall_open(platform_read32(pp, PLATFORM_REG_HYPERCALL_PORT));
 	if (error)
 		goto no_bars;
 	error = begin(pp);
@@ -417,7 +240,7 @@ no_calls:
 	only = NULL;
 	pvkit_hypercall_close();
 no_bars:
-	unmap_bars(pp);
+	pvkit_platform_unmap(pp);
 	pci_clear_master(pci);
 	pci_release_regions(pci);
 no_regions:
@@ -435,7 +258,7 @@ static void platform_remove(struct pci_dev *pci)
 	close_services(pp);
 	only = NULL;
 	pvkit_hypercall_close();
-	unmap_bars(pp);
+	pvkit_platform_unmap(pp);
 	pci_clear_master(pci);
 	pci_release_regions(pci);
 	pci_disable_device(pci);
