@@ -23,6 +23,7 @@
 /* The kernel's SCM_MAX_FD: a message never brings more, so none is cut off unseen. */
 #define SOCKET_FDS_MAX      253
 #define SOCKET_CONNECT_SECS 10
+#define SOCKET_BORN_NS      20000000 /* from a name to somebody who listens there */
 
 union socket_control {
 	struct cmsghdr header; /* for its alignment */
@@ -41,26 +42,42 @@ static int socket_address(const char *path, struct sockaddr_un *address)
 	return 0;
 }
 
+/* 0: somebody answers at the address, or -errno. */
+static int socket_probe(const struct sockaddr_un *address, int type)
+{
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
+		error = -errno;
+	close(fd);
+	return error;
+}
+
 /* Removes the socket file of a program that is gone. 0, or -errno when the name is in use. */
 static int socket_remove_stale(const struct sockaddr_un *address, int type)
 {
+	const struct timespec moment = {.tv_nsec = SOCKET_BORN_NS};
 	struct stat status;
-	int fd, error = 0;
+	int error;
 
 	if (lstat(address->sun_path, &status) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(status.st_mode))
 		return -EEXIST;
-	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
-		error = EADDRINUSE;
-	else if (errno != ECONNREFUSED) /* EAGAIN: a full backlog; EPROTOTYPE: of another type */
-		error = errno == EACCES ? EACCES : EADDRINUSE;
-	close(fd);
-	if (error)
-		return -error;
+	error = socket_probe(address, type);
+	if (error == -ECONNREFUSED) {
+		/* Somebody may be between bind() and listen(). */
+		nanosleep(&moment, NULL);
+		error = socket_probe(address, type);
+	}
+	if (error == -ENOENT)
+		return 0;
+	/* EAGAIN: a full backlog; EPROTOTYPE: of another type */
+	if (error != -ECONNREFUSED)
+		return error == -EACCES || error == -EMFILE || error == -ENFILE ? error
+										: -EADDRINUSE;
 	return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
 }
 

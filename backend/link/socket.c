@@ -138,7 +138,8 @@ static void accept_peers(struct socket_link *s)
 }
 
 /*
- * Connects, or becomes the one who listens. 0 or -errno. @flags: SOCK_NONBLOCK where a listener that
+ * Connects, or becomes the one who listens. 0 or -errno; -EADDRINUSE: somebody came at the same moment,
+ * and listens there now. @flags: SOCK_NONBLOCK where a listener that
  * lets nobody in must not be waited for.
  */
 static int connect_or_listen(struct socket_link *s, int flags)
@@ -392,6 +393,8 @@ struct link *link_open_socket(const struct link_options *options)
 	s->path = options->name;
 	s->listener = s->peer = -1;
 	error = connect_or_listen(s, 0);
+	if (error == -EADDRINUSE)
+		error = connect_or_listen(s, 0);
 	if (error) {
 		errno = -error;
 		log_errno("%s: can neither connect nor listen: check the path and its directory",
