@@ -51,6 +51,8 @@ refused 'kernel is empty' 1 1 "$scratch/empty is empty" --kernel "$scratch/empty
 refused 'kernel is a folder' 1 1 'no regular file' --kernel "$scratch"
 refused 'kernel is a program' 1 1 'no PVH entry' --kernel /bin/sh
 refused 'initrd is missing' 1 1 "$scratch/none" $k --initrd "$scratch/none"
+refused 'a way to boot that is none' 2 1 "'uefi'" $k --boot uefi
+refused 'text to be unpacked' 1 1 "$scratch/text is no kernel" --boot pvh --kernel "$scratch/text"
 refused 'too little memory' 2 1 "'1M'" $k --memory 1M
 refused 'too much memory' 2 1 "'1T'" $k --memory 1T
 refused 'memory that is no size' 2 1 "'lots'" $k --memory lots
