@@ -185,14 +185,20 @@ static struct store_image *open_image(const struct config *config)
 }
 
 /* What either kind of device needs; false after a line. */
-static bool open_engine(const struct config *config, struct store_image *image,
-			const struct store_engine **engine, struct stats_page **stats)
+static bool open_engine(const struct config *config, struct blk_options *options)
 {
-	*engine = store_engine_choose(config->engine, config->cache);
-	if (!*engine)
+	options->engine = store_engine_choose(config->engine, config->cache);
+	if (!options->engine)
 		return false;
-	*stats = stats_open("pvkit-blkd", STATS_DEVICE_BLK, image->name, config->queues);
+	options->stats = stats_open("pvkit-blkd", STATS_DEVICE_BLK, options->image->name,
+				    config->queues);
 	return true;
+}
+
+static int no_device(const struct blk_options *options)
+{
+	log_errno("%s: no memory for the device; use fewer --num-queues", options->image->name);
+	return 1;
 }
 
 static void on_hangup_virtio(void *context)
@@ -200,26 +206,13 @@ static void on_hangup_virtio(void *context)
 	virtio_blk_resize(context);
 }
 
-static int serve_virtio(const struct config *config, struct store_image *image,
-			const struct store_engine *engine, struct stats_page *stats)
+static int serve_virtio(const struct config *config, const struct blk_options *options)
 {
-	struct virtio_blk_options options = {
-		.image = image,
-		.engine = engine,
-		.stats = stats,
-		.queues = config->queues,
-		.queue_size = config->queue_size,
-		.serial = config->serial,
-		.poll_us = config->daemon.poll_us,
-		.register_memory = config->register_memory,
-	};
-	struct virtio_blk *blk = virtio_blk_open(&options);
+	struct virtio_blk *blk = virtio_blk_open(options);
 	int status;
 
-	if (!blk) {
-		log_errno("%s: no memory for the device; use fewer --num-queues", image->name);
-		return 1;
-	}
+	if (!blk)
+		return no_device(options);
 	control_on_hangup(on_hangup_virtio, blk);
 	status = daemon_serve(&config->daemon, virtio_blk_device(blk));
 	virtio_blk_close(blk);
@@ -231,25 +224,13 @@ static void on_hangup_xen(void *context)
 	blkif_resize(context);
 }
 
-static int serve_xen(const struct config *config, struct store_image *image,
-		     const struct store_engine *engine, struct stats_page *stats)
+static int serve_xen(const struct config *config, const struct blk_options *options)
 {
-	struct blkif_options options = {
-		.image = image,
-		.engine = engine,
-		.stats = stats,
-		.queues = config->queues,
-		.serial = config->serial,
-		.poll_us = config->daemon.poll_us,
-		.register_memory = config->register_memory,
-	};
-	struct blkif *blkif = blkif_open(&options);
+	struct blkif *blkif = blkif_open(options);
 	int status;
 
-	if (!blkif) {
-		log_errno("%s: no memory for the device; use fewer --num-queues", image->name);
-		return 1;
-	}
+	if (!blkif)
+		return no_device(options);
 	control_on_hangup(on_hangup_xen, blkif);
 	status = daemon_serve_xen(&config->daemon, blkif_device(blkif));
 	blkif_close(blkif);
@@ -258,9 +239,7 @@ static int serve_xen(const struct config *config, struct store_image *image,
 
 int main(int argc, char **argv)
 {
-	const struct store_engine *engine;
-	struct stats_page *stats = NULL;
-	struct store_image *image;
+	struct blk_options options;
 	struct config config;
 	int status = 1;
 
@@ -268,14 +247,20 @@ int main(int argc, char **argv)
 	daemon_begin(&blkd_program, argc, argv, &config,
 		     "{\"type\":\"block\",\"features\":[\"read-only\",\"blk-file\"]}",
 		     check_options);
-	image = open_image(&config);
-	if (image && open_engine(&config, image, &engine, &stats))
-		status = daemon_attaches(&config.daemon)
-				 ? serve_xen(&config, image, engine, stats)
-				 : serve_virtio(&config, image, engine, stats);
-	if (stats)
-		stats_close(stats);
-	store_image_close(image);
+	options = (struct blk_options){
+		.image = open_image(&config),
+		.queues = config.queues,
+		.queue_size = config.queue_size,
+		.serial = config.serial,
+		.poll_us = config.daemon.poll_us,
+		.register_memory = config.register_memory,
+	};
+	if (options.image && open_engine(&config, &options))
+		status = daemon_attaches(&config.daemon) ? serve_xen(&config, &options)
+							 : serve_virtio(&config, &options);
+	if (options.stats)
+		stats_close(options.stats);
+	store_image_close(options.image);
 	control_close();
 	return status;
 }

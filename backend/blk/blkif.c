@@ -215,7 +215,7 @@ static const struct xen_ring_kind blkif_ring = {
 	.page_order_max = XEN_RING_PAGE_ORDER_MAX,
 };
 
-struct blkif *blkif_open(const struct blkif_options *options)
+struct blkif *blkif_open(const struct blk_options *options)
 {
 	struct blkif *blkif =
 		calloc(1, sizeof(*blkif) + options->queues * sizeof(blkif->queues[0]));

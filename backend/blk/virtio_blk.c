@@ -66,7 +66,7 @@ static uint8_t exponent(uint32_t ratio)
 	return 31 - __builtin_clz(ratio);
 }
 
-static void fill_config(struct virtio_blk *blk, const struct virtio_blk_options *options)
+static void fill_config(struct virtio_blk *blk, const struct blk_options *options)
 {
 	const struct store_image *image = options->image;
 	struct virtio_blk_config *config = &blk->config;
@@ -210,7 +210,7 @@ static const struct backend_device_ops virtio_blk_ops = {
 	.reset = blk_reset,
 };
 
-struct virtio_blk *virtio_blk_open(const struct virtio_blk_options *options)
+struct virtio_blk *virtio_blk_open(const struct blk_options *options)
 {
 	struct virtio_blk *blk = calloc(1, sizeof(*blk) + options->queues * sizeof(blk->queues[0]));
 

@@ -72,7 +72,7 @@ static inline struct disk *disk_new(void)
 /* Directories as the shim makes them, and a daemon that serves them. */
 static inline void disk_open(struct disk *d)
 {
-	struct blkif_options options = {.engine = d->engine, .queues = QUEUES_MAX, .poll_us = -1};
+	struct blk_options options = {.engine = d->engine, .queues = QUEUES_MAX, .poll_us = -1};
 
 	setenv("PVKIT_STATS_DIR", "/tmp", 0);
 	fake_shim_init(&d->shim, d->version);

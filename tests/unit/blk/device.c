@@ -80,7 +80,7 @@ static void test_config(void **state)
 
 static void test_ring_too_large(void **state)
 {
-	struct virtio_blk_options options = {
+	struct blk_options options = {
 		.engine = &store_engine_null, .queues = 1, .queue_size = 64};
 	struct store_image_options null = {.null_size = IMAGE_BYTES};
 	struct virtio_blk *blk;

@@ -123,7 +123,7 @@ static inline void stop_queue(struct harness *h)
 static inline void harness_open(struct harness *h, struct store_image *image,
 				const struct store_engine *engine, uint64_t features, uint16_t size)
 {
-	struct virtio_blk_options options = {
+	struct blk_options options = {
 		.image = image,
 		.engine = engine,
 		.queues = 2,
