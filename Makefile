@@ -5,6 +5,7 @@
 # make demo       the main job: a stock guest on pvkit, end to end
 # make check      all tests; make check-all: their long forms too
 # make bench      measurements (QUICK=1: two minutes)
+# make bench-instructions    what a guest executes for an I/O, counted in the nested lab
 # make modules    guest modules: KERNEL_RELEASE=6.1, 6.12 or an installed kernel; KERNEL_BUILD=FOLDER
 # make install-modules       those to /lib/modules/RELEASE/updates, in a guest; make uninstall-modules
 # make install-dkms          the guest modules to /usr/src and DKMS, in a guest; make uninstall-dkms

@@ -18,4 +18,18 @@ bench:
 	@$(MAKE) --no-print-directory $(addprefix $(B)/,pvkit-blkd pvkit-netd pvkit-load bench/costs/costs)
 	@bench/run $(ROWS)
 
-.PHONY: bench
+# Instructions an I/O: an emulator's plugin, and a load for the guest's initrd, which is built upon the tests'.
+$(B)/instructions/plugin.so: bench/instructions/plugin.c $(wildcard bench/instructions/*.h)
+	@mkdir -p $(@D)
+	$(call quiet,LD,$@)$(CC) $(PVKIT_CFLAGS) $(CFLAGS) -shared -fPIC -fvisibility=hidden -o $@ $<
+
+$(B)/instructions/load: bench/instructions/load.c bench/instructions/marks.h
+	@mkdir -p $(@D)
+	$(call quiet,LD,$@)$(CC) $(PVKIT_CFLAGS) $(CFLAGS) -static -o $@ $<
+
+bench-instructions:
+	@packaging/deps build guest check
+	@$(MAKE) --no-print-directory $(addprefix $(B)/,pvkit-shim pvkit-blkd pvkit-netd instructions/plugin.so instructions/load)
+	@bench/instructions/run
+
+.PHONY: bench bench-instructions
