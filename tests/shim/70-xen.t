@@ -17,6 +17,8 @@ fi
 add_tap pvkit0 0 2
 start_iperf 0
 
+no_daemon() { ! pgrep -l '^pvkit-'; }
+
 boots() { # KERNEL IMAGE CPUS STEPS [OPTION…]
 	local kernel=$1 image=$2 cpus=$3 name=$1-$2-$3 steps=$4 step
 	local title="Linux $1, $2, $3 CPUs"
@@ -59,7 +61,39 @@ ok 'virtio beside Xen: a file system on xvda' step_passed both storage@pv
 ok 'virtio beside Xen: clean log' guest_log_clean both
 ok 'virtio beside Xen: both images hold' eval 'image_intact "$scratch/a.img" && image_intact "$scratch/b.img"'
 
+# ---- devices that go, while the guest runs: by the store, as Xen's toolstack does it ------------------------
+export XENSTORED_PATH=$scratch/store.sock
+guest=/local/domain/1
+
+unplug() { # CLASS/ID
+	local class=${1%/*} id=${1#*/}
+	xenstore-write "backend/$class/1/$id/online" 0 && within 60 eval "! xenstore-exists $guest/device/$1"
+}
+daemons() { pgrep -c '^pvkit-(blkd|netd)'; }
+
+truncate -s 128M "$scratch/a.img" "$scratch/b.img"
+steps=xen,unplug,storage,net
+if ! command -v xenstore-write >/dev/null; then
+	skip 'devices that go' 'no xenstore-write here (package xenstore-utils)'
+else
+	shim goes 6.12 "no_timer_check guest.run=$steps guest.disk=xvda guest.pv_disks=2 guest.pv_nics=2 guest.mebibytes=16 \
+guest.seconds=1" --mode xen --memory 512M --cpus 2 --store-socket "$XENSTORED_PATH" --disk "path=$scratch/a.img" \
+		--disk "path=$scratch/b.img" --net link=tap:pvkit0 --net link=null
+	ok 'unplug: the guest is ready' within 120 grep -q '^@@ ready unplug' "$scratch/goes.log"
+	ok 'unplug: a disk' unplug vbd/51728
+	ok 'unplug: a NIC' unplug vif/1
+	ok 'unplug: their daemons end' within 20 eval '[ "$(daemons)" -eq 2 ]'
+	ok 'devices that go: ends with status 0' status_is 0 reap goes 120
+	for step in ${steps//,/ }; do
+		ok "devices that go: $step" step_passed goes "$step"
+	done
+	ok 'devices that go: clean log' guest_log_clean goes
+	ok 'devices that go: the image holds' image_intact "$scratch/a.img"
+	ok 'devices that go: no daemon is left' no_daemon
+fi
+
 shim panic 6.12 'no_timer_check guest.run=xen guest.end=panic' --mode xen --memory 512M --disk "path=$scratch/a.img"
 ok 'a panic is told by SCHEDOP_shutdown' status_is 4 reap panic 60
+ok 'a panic: no daemon is left' no_daemon
 
 finished
