@@ -5,7 +5,7 @@
 # back-ends, user-mode networking, bad input and PV mode need, and the half of the boots that does not run on 6.1; in
 # the long form all of it, in-tree Xen drivers too.
 set -u
-tests='tests/shim/10-boot.t tests/shim/20-usernet.t tests/shim/40-backends.t tests/shim/50-bad-input.t tests/shim/60-pv.t'
+tests='tests/shim/10-boot.t tests/shim/20-usernet.t tests/shim/40-backends.t tests/shim/50-bad-input.t tests/shim/60-pv.t tests/shim/61-pv-lives.t'
 if [ -n "${PVKIT_LONG-}" ]; then
 	tests=$(echo tests/shim/*.t)
 else
