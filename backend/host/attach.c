@@ -8,6 +8,7 @@
  * host_broken(), after which every question answers -EPIPE, and the owner is told from the loop.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,9 +162,18 @@ static void on_guard(void *context, uint32_t events)
 		host_broken(host, "a file that it gave us shrank");
 }
 
+/* A shim that ends closes our socket before its store, whichever we see first. */
+static bool shim_hung_up(void *context)
+{
+	const struct host *host = context;
+	struct pollfd ended = {.fd = host->fd};
+
+	return host->fd < 0 || (poll(&ended, 1, 0) == 1 && ended.revents & (POLLHUP | POLLERR));
+}
+
 static void on_store_lost(void *context)
 {
-	host_broken(context, "its store is lost");
+	host_broken(context, shim_hung_up(context) ? NULL : "its store is lost");
 }
 
 void host_serve(struct host *host, const struct host_ops *ops, void *context)
@@ -280,7 +290,7 @@ static int open_store(struct host *host)
 	host->store = store_client_open(answer.fds[0]);
 	if (!host->store)
 		return -errno;
-	store_client_on_lost(host->store, on_store_lost, host);
+	store_client_on_lost(host->store, on_store_lost, shim_hung_up, host);
 	return 0;
 }
 

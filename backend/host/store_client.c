@@ -41,6 +41,7 @@ struct store_client {
 	bool told; /* that it is lost */
 	uint32_t request, serial;
 	void (*lost)(void *context);
+	bool (*over)(void *context);
 	void *lost_context;
 	struct store_watch watches[STORE_CLIENT_WATCHES];
 	/* What comes, up to one message. */
@@ -83,7 +84,8 @@ static int lose(struct store_client *client, const char *why)
 {
 	if (client->fd < 0)
 		return -EPIPE;
-	log_error("the store: %s; the connection is closed. Start this program anew", why);
+	if (!client->over || !client->over(client->lost_context))
+		log_error("the store: %s; the connection is closed. Start this program anew", why);
 	control_unwatch(client->fd);
 	close(client->fd);
 	client->fd = -1;
@@ -426,8 +428,10 @@ void store_client_close(struct store_client *client)
 	free(client);
 }
 
-void store_client_on_lost(struct store_client *client, void (*lost)(void *context), void *context)
+void store_client_on_lost(struct store_client *client, void (*lost)(void *context),
+			  bool (*over)(void *context), void *context)
 {
 	client->lost = lost;
+	client->over = over;
 	client->lost_context = context;
 }

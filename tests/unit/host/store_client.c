@@ -170,7 +170,7 @@ static void lose(void (*prepare)(struct fake_store *store))
 	fd = fake_store_open(&store);
 	client = store_client_open(fd);
 	assert_non_null(client);
-	store_client_on_lost(client, on_lost, NULL);
+	store_client_on_lost(client, on_lost, NULL, NULL);
 	assert_int_equal(store_client_write(client, 0, "/a", "1"), 0);
 	prepare(&store);
 	assert_int_equal(store_client_read(client, 0, "/a", value, sizeof(value)), -EPIPE);
