@@ -99,8 +99,12 @@ int xen_kvm_set_target(uint32_t port, const struct xen_kvm_target *target)
 
 int xen_kvm_set_vcpu(unsigned int vcpu, enum xen_kvm_vcpu what, uint64_t value)
 {
-	/* It may wait for a vCPU that waits for the lock. */
-	assert_int_equal(pthread_mutex_trylock(&pv.lock), 0);
+	struct timespec limit;
+
+	/* It may wait for a vCPU that waits for the lock: we do not have it, whoever else may for a moment. */
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += 10;
+	assert_int_equal(pthread_mutex_timedlock(&pv.lock, &limit), 0);
 	pthread_mutex_unlock(&pv.lock);
 	kvm.vcpu[vcpu][what] = value;
 	return 0;
