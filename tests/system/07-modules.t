@@ -6,7 +6,8 @@ set -u
 . tests/lib.sh
 start
 
-mk() { make --no-print-directory "$@"; }
+# A make of its own, not a part of the make that runs the tests.
+mk() { env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make --no-print-directory "$@"; }
 
 # says_why PATTERN ARGUMENT…: make fails with one line of ours that matches, and none of bash's.
 says_why() {
