@@ -17,6 +17,7 @@
  * Bell and sleep: whoever takes clears ->rung and then looks for frames; whoever puts has put, and then
  * sets ->rung, both by exchanges in one order, so a frame is seen or the descriptor is written. That
  * write may come late: who sleeps on the descriptor empties it when it wakes, found it anything or not.
+ * So whoever is about to sleep has got NULL from netif_inbox_first() since it took the last frame.
  */
 #ifndef PVKIT_BACKEND_NET_NETIF_INBOX_H
 #define PVKIT_BACKEND_NET_NETIF_INBOX_H

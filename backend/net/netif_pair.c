@@ -18,7 +18,10 @@ static bool arm(struct net_worker *worker)
 
 	if (netif_tx_listens(&pair->tx) && xen_back_events_enable(&pair->tx.ring))
 		return false;
-	return !netif_rx_starving(&pair->rx) || !xen_back_events_enable(&pair->rx.ring);
+	if (netif_rx_starving(&pair->rx) && xen_back_events_enable(&pair->rx.ring))
+		return false;
+	/* The last burst may have left some, and nobody rings for those. */
+	return !netif_rx_handed_on(&pair->rx);
 }
 
 static void disarm(struct net_worker *worker)

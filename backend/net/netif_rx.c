@@ -446,9 +446,15 @@ static ssize_t take_handed_on(struct netif_rx *rx, unsigned int count, size_t ro
 	return bytes;
 }
 
+bool netif_rx_handed_on(struct netif_rx *rx)
+{
+	return netif_rx_ready(rx) && rx->steering &&
+	       netif_inbox_first(rx->steering->inbox[rx->link_queue]);
+}
+
 unsigned int netif_rx_burst(struct netif_rx *rx)
 {
-	unsigned int frames, done = 0, count, i;
+	unsigned int frames, done = 0, refused = 0, count, i;
 	size_t burst_bytes = 0, room;
 	bool handed_on;
 	ssize_t bytes;
@@ -456,7 +462,7 @@ unsigned int netif_rx_burst(struct netif_rx *rx)
 	if (!rx->queue || rx->broken)
 		return 0;
 	for (frames = 0; frames < RX_BURST && burst_bytes < RX_BURST_BYTES; frames++) {
-		done += stage(rx);
+		refused += stage(rx);
 		if (rx->broken || !staged_enough(rx))
 			break;
 		count = list_pieces(rx);
@@ -476,6 +482,6 @@ unsigned int netif_rx_burst(struct netif_rx *rx)
 		done += finish_frame(rx, bytes - sizeof(rx->header), handed_on);
 		burst_bytes += bytes;
 	}
-	publish(rx, done);
-	return done;
+	publish(rx, done + refused);
+	return frames + refused;
 }

@@ -76,8 +76,13 @@ void netif_rx_set_hash(struct netif_rx *rx, const struct netif_hash *hash,
 /* What is staged goes back to the ring, unused. */
 void netif_rx_stop(struct netif_rx *rx);
 
-/* Receives what is there, up to a bound. Answers how many requests were answered. */
+/*
+ * Receives what is there, up to a bound. Answers how many frames that was, those that were dropped or
+ * handed on among them, and requests that were handed back.
+ */
 unsigned int netif_rx_burst(struct netif_rx *rx);
+/* Before sleep: whether a frame of another queue waits and can be received; if not, the bell will ring. */
+bool netif_rx_handed_on(struct netif_rx *rx);
 
 /* Whether a frame could be received now. */
 bool netif_rx_ready(const struct netif_rx *rx);

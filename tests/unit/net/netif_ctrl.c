@@ -377,12 +377,64 @@ static void test_hostile_ring(void **state)
 	nic_close(n);
 }
 
+/* ---- a burst, step by step, in the worker -------------------------------------------------------- */
+
+struct step {
+	struct nic *n;
+	unsigned int moved;
+	bool put, armed;
+};
+
+/* A frame from another queue, told by its bytes; one that is not good is dropped. */
+static bool put_inbox(struct nic *n, unsigned int queue, uint8_t tell, bool good)
+{
+	const struct frame_header header = {.gso_type = good ? VIRTIO_NET_HDR_GSO_NONE : 0x7f};
+	uint8_t frame[100];
+	const struct iovec piece = {frame, sizeof(frame)};
+
+	memset(frame, tell, sizeof(frame));
+	return netif_inbox_put(n->netif->steering.inbox[queue], &header, &piece, 1, sizeof(frame));
+}
+
+/* All of the burst's frames are dropped, and one comes before it has found that no more are there. */
+static void call_left_over(struct net_worker *worker, void *argument)
+{
+	struct step *step = argument;
+
+	step->put = true;
+	for (unsigned int i = 0; i < NETIF_INBOX_SLOTS; i++)
+		step->put &= put_inbox(step->n, 1, 2, false);
+	step->moved = worker->ops->burst(worker);
+	step->put &= put_inbox(step->n, 1, 4, true);
+	step->armed = worker->ops->arm(worker);
+	worker->ops->disarm(worker);
+}
+
+static void test_left_over(void **state)
+{
+	struct ctrl c;
+	struct nic *n = open_with_ctrl(&c, 2);
+	struct step step = {.n = n};
+	static struct rx_got got;
+
+	rx_post(n, &n->q[1], 100);
+	fake_sleep_ms(QUIET_MS); /* they are staged, and it sleeps */
+	net_worker_do(n->netif->worker[1], call_left_over, &step);
+	assert_true(step.put);
+	assert_int_equal(step.moved, NETIF_INBOX_SLOTS);
+	assert_false(step.armed);
+	assert_int_equal(rx_get(n, &n->q[1], &got, WAIT_MS), 100);
+	assert_int_equal(got.data[0], 4);
+	nic_close(n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_vectors), cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_hashes),  cmocka_unit_test(test_steering),
 		cmocka_unit_test(test_pause),   cmocka_unit_test(test_hostile_ring),
+		cmocka_unit_test(test_left_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
