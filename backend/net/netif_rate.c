@@ -29,7 +29,9 @@ bool netif_rate_parse(const char *text, uint64_t *bytes, uint64_t *us)
 
 /*
  * A worker may see some of the new values and some of the old ones for a moment: a frame goes earlier
- * or later once. Nothing worse comes of it, for ->cost alone decides whether there is a limit.
+ * or later once. Nothing worse comes of it, for ->cost alone decides whether there is a limit, and what
+ * was spent at the old one's cost is a burst of the new one at most. It stays spent: a guest that connects
+ * again has this set again, and would have a burst each time.
  */
 void netif_rate_set(struct netif_rate *rate, uint64_t bytes, uint64_t us)
 {
@@ -37,7 +39,6 @@ void netif_rate_set(struct netif_rate *rate, uint64_t bytes, uint64_t us)
 	uint64_t burst = bytes > NETIF_RATE_BURST_MIN ? bytes : NETIF_RATE_BURST_MIN;
 
 	atomic_store(&rate->burst_ns, (uint64_t)((unsigned __int128)burst * cost >> COST_SHIFT));
-	atomic_store(&rate->whole_at, 0);
 	atomic_store(&rate->cost, cost);
 }
 
@@ -64,7 +65,10 @@ uint64_t netif_rate_take(struct netif_rate *rate, uint32_t bytes)
 	/* Relaxed: the word says nothing of any other memory. */
 	whole_at = atomic_load_explicit(&rate->whole_at, memory_order_relaxed);
 	do {
-		next = (whole_at > now ? whole_at : now) + needed;
+		next = whole_at > now ? whole_at : now;
+		if (next > now + burst)
+			next = now + burst; /* spent under another limit */
+		next += needed;
 		if (next > now + burst)
 			return next - now - burst;
 	} while (!atomic_compare_exchange_weak_explicit(

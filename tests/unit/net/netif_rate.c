@@ -56,12 +56,18 @@ static void test_credit(void **state)
 	wait = netif_rate_take(&rate, 60000);
 	assert_in_range(wait, 50000000, 60000000);
 	assert_in_range(netif_rate_take(&rate, 60000), 50000000, wait); /* nothing was taken */
+	/* The same again brings no credit. */
+	netif_rate_set(&rate, 1000, 1000);
+	assert_in_range(netif_rate_take(&rate, 60000), 40000000, wait);
 	/* The slowest there is: it goes on some day, and nothing wraps. */
 	netif_rate_set(&rate, 1, NETIF_RATE_US_MAX);
 	assert_int_equal(netif_rate_take(&rate, 65535), 0);
 	assert_int_equal(netif_rate_take(&rate, 65535), 0);
 	wait = netif_rate_take(&rate, 65535);
 	assert_true(wait > 60000ULL * 1000000000000 && wait < 65535ULL * 1000000000001);
+	/* What was spent at that rate is one burst at the next, however long it would have taken. */
+	netif_rate_set(&rate, 1000, 1000);
+	assert_in_range(netif_rate_take(&rate, 60000), 50000000, 60000000);
 	/* The fastest. */
 	netif_rate_set(&rate, NETIF_RATE_BYTES_MAX, 1);
 	for (int i = 0; i < 1000; i++)
@@ -161,12 +167,32 @@ static void test_close_held(void **state)
 	nic_close(n);
 }
 
+/* Coming back is no way to more. */
+static void test_reconnect(void **state)
+{
+	struct nic *n = nic_open();
+
+	nic_features(n);
+	store_set(&n->shim.store, "1,1000000", BACK "/rate");
+	nic_connect(n, 1, true);
+	send_frames(n, &n->q[0], BURST_FRAMES);
+	assert_int_equal(get_frames(n, BURST_FRAMES, WAIT_MS), BURST_FRAMES);
+	front_set(n, "state", "5");
+	assert_back(n, "state", "6");
+	front_set(n, "state", "1");
+	assert_back(n, "state", "2");
+	nic_connect(n, 1, true);
+	send_frames(n, &n->q[0], 10);
+	assert_int_equal(get_frames(n, 1, 300), 0);
+	nic_close(n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text),       cmocka_unit_test(test_credit),
 		cmocka_unit_test(test_limit),      cmocka_unit_test(test_change),
-		cmocka_unit_test(test_close_held),
+		cmocka_unit_test(test_close_held), cmocka_unit_test(test_reconnect),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
