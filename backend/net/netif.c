@@ -195,6 +195,15 @@ static void watch_rate(struct netif *netif)
 		xen_device_watch(&netif->device, NETIF_KEY_RATE, on_rate_changed, netif);
 }
 
+static void close_steering(struct netif *netif)
+{
+	for (unsigned int i = 0; i < LINK_QUEUES_MAX; i++) {
+		netif_inbox_free(netif->steering.inbox[i]);
+		netif->steering.inbox[i] = NULL;
+	}
+	netif->steering.queues = 0;
+}
+
 static int negotiate(struct xen_device *device)
 {
 	struct netif *netif = netif_of(device);
@@ -207,18 +216,11 @@ static int negotiate(struct xen_device *device)
 	accept_offloads(netif, terms.offloads & netif->link->gives);
 	netif_groups_reset(&netif->groups);
 	memset(&netif->ctrl.hash, 0, sizeof(netif->ctrl.hash));
+	/* Of a front-end whose queues could not all be started; it was never connected. */
+	close_steering(netif);
 	watch_filter(netif);
 	watch_rate(netif);
 	return 0;
-}
-
-static void close_steering(struct netif *netif)
-{
-	for (unsigned int i = 0; i < LINK_QUEUES_MAX; i++) {
-		netif_inbox_free(netif->steering.inbox[i]);
-		netif->steering.inbox[i] = NULL;
-	}
-	netif->steering.queues = 0;
 }
 
 static void disconnected(struct xen_device *device)

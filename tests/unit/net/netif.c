@@ -14,7 +14,7 @@ static void test_features(void **state)
 	assert_back(n, "feature-ipv6-csum-offload", "1");
 	assert_back(n, "feature-split-event-channels", "1");
 	assert_back(n, "feature-dynamic-multicast-control", "1");
-	assert_back(n, "multi-queue-max-queues", "2");
+	assert_back(n, "multi-queue-max-queues", "3");
 	assert_back(n, "pvkit-speed", "10000");
 	assert_back(n, "carrier", "1");
 	nic_close(n);

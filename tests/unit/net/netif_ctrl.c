@@ -90,16 +90,21 @@ static void test_vectors(void **state)
 
 /* ---- a front-end with a control ring --------------------------------------------------------- */
 
-static struct nic *open_with_ctrl(struct ctrl *c, unsigned int queues)
+static void ctrl_publish(struct nic *n, struct ctrl *c)
 {
-	struct nic *n = nic_open();
-
 	assert_back(n, "feature-ctrl-ring", "1");
 	memset(c, 0, sizeof(*c));
 	c->reference = ring_make(n, &c->front, NETIF_CTRL_SLOT_BYTES);
 	c->port = guest_port(&n->shim);
 	front_set(n, "ctrl-ring-ref", "%u", c->reference);
 	front_set(n, "event-channel-ctrl", "%u", c->port);
+}
+
+static struct nic *open_with_ctrl(struct ctrl *c, unsigned int queues)
+{
+	struct nic *n = nic_open();
+
+	ctrl_publish(n, c);
 	nic_features(n);
 	nic_connect(n, queues, true);
 	return n;
@@ -377,6 +382,32 @@ static void test_hostile_ring(void **state)
 	nic_close(n);
 }
 
+/* With control ring and queues, of which one does not start; then one with more queues and without. */
+static void test_failed_connect(void **state)
+{
+	struct nic *n = nic_open();
+	struct ctrl c;
+
+	n->link->dead = 1u << 1;
+	ctrl_publish(n, &c);
+	nic_features(n);
+	nic_queues(n, 2, true);
+	front_set(n, "state", "4");
+	assert_back(n, "state", "5");
+	n->link->dead = 0;
+	front_set(n, "state", "6");
+	assert_back(n, "state", "6");
+	front_set(n, "state", "1");
+	assert_back(n, "state", "2");
+	store_drop(&n->shim.store, FRONT "/ctrl-ring-ref");
+	nic_connect(n, NIC_QUEUES, true);
+	for (unsigned int i = 0; i < NIC_QUEUES; i++)
+		check_tx(n, &n->q[i]);
+	rx_post(n, &n->q[NIC_QUEUES - 1], 20);
+	receive_plain(n, &n->q[NIC_QUEUES - 1], 300);
+	nic_close(n);
+}
+
 /* ---- a burst, step by step, in the worker -------------------------------------------------------- */
 
 struct step {
@@ -434,7 +465,7 @@ int main(void)
 		cmocka_unit_test(test_vectors), cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_hashes),  cmocka_unit_test(test_steering),
 		cmocka_unit_test(test_pause),   cmocka_unit_test(test_hostile_ring),
-		cmocka_unit_test(test_left_over),
+		cmocka_unit_test(test_failed_connect), cmocka_unit_test(test_left_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,7 @@
 #define FRONT "/local/domain/1/device/vif/0"
 #define BACK  "/local/domain/0/backend/vif/1/0"
 
-#define NIC_QUEUES 2
+#define NIC_QUEUES 3
 #define NIC_RING   256
 #define WAIT_MS    10000
 #define QUIET_MS   60

@@ -26,6 +26,7 @@ struct test_link {
 	bool busy; /* sending answers -EAGAIN */
 	_Atomic unsigned int accepted;
 	_Atomic unsigned int active; /* bit a queue */
+	_Atomic unsigned int dead; /* likewise: cannot be made active */
 };
 
 static inline int test_link_send(struct link *link, unsigned int queue, const struct iovec *pieces,
@@ -79,6 +80,8 @@ static inline int test_link_set_active(struct link *link, unsigned int queue, bo
 {
 	struct test_link *test = (struct test_link *)link;
 
+	if (active && test->dead & 1u << queue)
+		return -EIO;
 	test->active = (test->active & ~(1u << queue)) | (unsigned int)active << queue;
 	return 0;
 }
