@@ -431,8 +431,8 @@ static void publish(struct netif_rx *rx, unsigned int done)
 /* From another queue, into the pages that the link would fill. 0: there is none. */
 static ssize_t take_handed_on(struct netif_rx *rx, unsigned int count, size_t room)
 {
-	struct netif_inbox *inbox = rx->steering->inbox[rx->link_queue];
-	const struct netif_inbox_slot *slot = netif_inbox_first(inbox);
+	struct netif_inbox *inbox = rx->steering ? rx->steering->inbox[rx->link_queue] : NULL;
+	const struct netif_inbox_slot *slot = inbox ? netif_inbox_first(inbox) : NULL;
 	ssize_t bytes = -EMSGSIZE;
 
 	if (!slot)
@@ -446,6 +446,39 @@ static ssize_t take_handed_on(struct netif_rx *rx, unsigned int count, size_t ro
 	return bytes;
 }
 
+/* Or one that is lost: it does not fit. */
+static bool is_frame(ssize_t bytes)
+{
+	return bytes >= (ssize_t)sizeof(struct frame_header) || bytes == -EMSGSIZE ||
+	       bytes == -EFAULT;
+}
+
+/*
+ * From the queue's own link and from other queues in turn, so that neither keeps the other away; from
+ * one when the other has none: 0 then means both. @dry: the link had none, and is not asked again.
+ */
+static ssize_t next_frame(struct netif_rx *rx, unsigned int turn, bool *dry, bool *handed_on)
+{
+	unsigned int count = list_pieces(rx), i;
+	ssize_t bytes = 0;
+	size_t room = 0;
+
+	for (i = 0; i < count; i++)
+		room += rx->piece[i].iov_len;
+	for (i = 0; i < 2; i++) {
+		*handed_on = (turn + i) & 1;
+		if (*handed_on)
+			bytes = take_handed_on(rx, count, room);
+		else if (!*dry)
+			bytes = rx->link->ops->receive(rx->link, rx->link_queue, rx->piece, count,
+						       room);
+		if (is_frame(bytes))
+			return bytes;
+		*dry |= !*handed_on;
+	}
+	return 0;
+}
+
 bool netif_rx_handed_on(struct netif_rx *rx)
 {
 	return netif_rx_ready(rx) && rx->steering &&
@@ -454,9 +487,9 @@ bool netif_rx_handed_on(struct netif_rx *rx)
 
 unsigned int netif_rx_burst(struct netif_rx *rx)
 {
-	unsigned int frames, done = 0, refused = 0, count, i;
-	size_t burst_bytes = 0, room;
-	bool handed_on;
+	unsigned int frames, done = 0, refused = 0;
+	bool dry = false, handed_on;
+	size_t burst_bytes = 0;
 	ssize_t bytes;
 
 	if (!rx->queue || rx->broken)
@@ -465,20 +498,13 @@ unsigned int netif_rx_burst(struct netif_rx *rx)
 		refused += stage(rx);
 		if (rx->broken || !staged_enough(rx))
 			break;
-		count = list_pieces(rx);
-		for (room = 0, i = 0; i < count; i++)
-			room += rx->piece[i].iov_len;
-		bytes = rx->steering ? take_handed_on(rx, count, room) : 0;
-		handed_on = bytes != 0;
-		if (!handed_on)
-			bytes = rx->link->ops->receive(rx->link, rx->link_queue, rx->piece, count,
-						       room);
-		if (bytes == -EMSGSIZE || bytes == -EFAULT) {
+		bytes = next_frame(rx, frames, &dry, &handed_on);
+		if (!bytes)
+			break;
+		if (bytes < 0) {
 			stats_add(&rx->stats->dropped, 1);
 			continue;
 		}
-		if (bytes < (ssize_t)sizeof(rx->header))
-			break;
 		done += finish_frame(rx, bytes - sizeof(rx->header), handed_on);
 		burst_bytes += bytes;
 	}

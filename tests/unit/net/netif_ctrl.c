@@ -459,6 +459,43 @@ static void test_left_over(void **state)
 	nic_close(n);
 }
 
+/* As many as fit in one burst from another queue, and a frame of its own link. */
+static void call_crowd(struct net_worker *worker, void *argument)
+{
+	struct step *step = argument;
+	const struct {
+		struct frame_header header;
+		uint8_t data[50];
+	} own = {.data = {6}};
+
+	step->put = send(step->n->link->outside, &own, sizeof(own), 0) == sizeof(own);
+	for (unsigned int i = 0; i < NETIF_INBOX_SLOTS; i++)
+		step->put &= put_inbox(step->n, 1, 2, true);
+	step->moved = worker->ops->burst(worker);
+}
+
+static void test_crowd(void **state)
+{
+	struct ctrl c;
+	struct nic *n = open_with_ctrl(&c, 2);
+	struct step step = {.n = n};
+	static struct rx_got got;
+	unsigned int i, own = 0;
+
+	rx_post(n, &n->q[1], 200); /* the other queue has none and leaves the link's frame there */
+	fake_sleep_ms(QUIET_MS);
+	net_worker_do(n->netif->worker[1], call_crowd, &step);
+	assert_true(step.put);
+	assert_true(step.moved >= NETIF_INBOX_SLOTS);
+	for (i = 0; i < NETIF_INBOX_SLOTS + 1; i++) {
+		assert_true(rx_get(n, &n->q[1], &got, WAIT_MS) > 0);
+		if (got.data[0] == 6)
+			own = i + 1;
+	}
+	assert_in_range(own, 1, 2);
+	nic_close(n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -466,6 +503,7 @@ int main(void)
 		cmocka_unit_test(test_hashes),  cmocka_unit_test(test_steering),
 		cmocka_unit_test(test_pause),   cmocka_unit_test(test_hostile_ring),
 		cmocka_unit_test(test_failed_connect), cmocka_unit_test(test_left_over),
+		cmocka_unit_test(test_crowd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
