@@ -45,8 +45,8 @@
 #define PAUSE_MAX_NS 100000000
 /* The rhythm of looking at rings whose driver never kicks. */
 #define NO_KICK_SLEEP_NS 100000
-/* A worker that has no time to sleep looks at its CPU time once in so many rounds. */
-#define CPU_TIME_ROUNDS 256
+/* A worker that has no time to sleep looks once in so many rounds at its CPU time and for starved rings. */
+#define LOOK_ROUNDS 256
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -227,6 +227,16 @@ static void renew_cpu_time(struct net_worker *worker)
 			 __ATOMIC_RELAXED);
 }
 
+/* Traffic from the guest is no reason for frames to the guest to wait on. */
+static void look_round(struct net_worker *worker)
+{
+	struct net_wait wait = {.kick = {-1, -1}, .bell = -1};
+
+	renew_cpu_time(worker);
+	worker->ops->wait(worker, &wait);
+	starving_ms(worker, &wait);
+}
+
 static void sleep_until_work(struct net_worker *worker)
 {
 	if (worker->ops->arm(worker)) {
@@ -247,8 +257,8 @@ static void *worker_main(void *argument)
 			take_call(worker);
 			continue; /* it may have been the last */
 		}
-		if (++worker->rounds == CPU_TIME_ROUNDS)
-			renew_cpu_time(worker);
+		if (++worker->rounds == LOOK_ROUNDS)
+			look_round(worker);
 		if (worker->ops->burst(worker))
 			work_found(worker);
 		else if (!keep_polling(worker))
