@@ -29,7 +29,9 @@ void backend_queue_interrupt(struct backend_queue *queue)
 /*
  * Bytes, or -1. The front-end shares the flags of the open file, and could make it block again; so each
  * kind is read by a call that has a flag of its own for that. An eventfd knows RWF_NOWAIT, a pipe before
- * Linux 6.4 only vmsplice()'s. What is none of these is no notification.
+ * Linux 6.4 and a named one only vmsplice()'s. That reads only where the file is open for nothing
+ * else: it would write what is on our stack into any other, which the transport hence refuses as a
+ * kick. What is none of these is no notification.
  */
 static ssize_t read_now(int fd, struct iovec *to)
 {

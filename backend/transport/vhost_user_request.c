@@ -387,8 +387,24 @@ static int vring_fd(struct vhost_user *vu, uint64_t value,
 	return set(vu, ring, take_fd(&vu->message));
 }
 
+/*
+ * The call that takes a kick out of a pipe without waiting takes the direction from the mode of the
+ * open file, and writes where that allows both (queue.c). That mode never changes.
+ */
+static bool is_kick(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 &&
+	       (!S_ISFIFO(st.st_mode) || (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY);
+}
+
 static int set_vring_kick(struct vhost_user *vu, union vhost_user_payload *payload)
 {
+	if (vu->message.fd_count == 1 && !is_kick(vu->message.fds[0]))
+		return vhost_user_fault(vu, "ring %llu: a pipe to be kicked by must be open for "
+					"reading only",
+					(unsigned long long)payload->u64);
 	return vring_fd(vu, payload->u64, back_ring_set_kick);
 }
 

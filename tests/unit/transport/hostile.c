@@ -749,7 +749,9 @@ static void test_odd_notifications(void **state)
 		}
 		fd = raw_start(w, &q);
 		raw_send(fd, VHOST_USER_SET_VRING_CALL, VHOST_USER_VERSION, &zero, 8, &odd, 1);
-		raw_send(fd, VHOST_USER_SET_VRING_KICK, VHOST_USER_VERSION, &zero, 8, &odd, 1);
+		if (i != 3) /* which is refused, below */
+			raw_send(fd, VHOST_USER_SET_VRING_KICK, VHOST_USER_VERSION, &zero, 8, &odd,
+				 1);
 		raw_send(fd, VHOST_USER_SET_VRING_ERR, VHOST_USER_VERSION, &zero, 8, &odd, 1);
 		raw_expect_alive(fd);
 		queue_lend(&q);
@@ -760,6 +762,52 @@ static void test_odd_notifications(void **state)
 		queue_close(&q);
 		world_is_well(w);
 	}
+}
+
+/* As a kick; the pipe must come back as empty as it was. */
+static void refuse_kick(struct world *w, int fd, int from)
+{
+	uint64_t zero = 0;
+	char byte;
+
+	assert_true(fd >= 0 && from >= 0);
+	refuse(w, VHOST_USER_SET_VRING_KICK, &zero, 8, &fd, 1);
+	assert_int_equal(read(from, &byte, 1), -1);
+	assert_int_equal(errno, EAGAIN);
+}
+
+/* A pipe that is open both ways would be written to, with what is on our stack. */
+static void test_kicks_that_can_be_written(void **state)
+{
+	struct world *w = *state;
+	char path[64];
+	uint64_t zero = 0;
+	int ends[2], both, fd;
+
+	snprintf(path, sizeof(path), "/tmp/pvkit-kick-%d", getpid());
+	unlink(path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+	both = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	unlink(path);
+	w->before = footprint_now();
+	refuse_kick(w, both, both);
+	close(both);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", ends[0]);
+	both = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	refuse_kick(w, both, ends[0]);
+	close(both);
+	w->before.fds--;
+	refuse_kick(w, ends[1], ends[0]);
+
+	fd = raw_connect(w);
+	raw_send(fd, VHOST_USER_SET_VRING_KICK, VHOST_USER_VERSION, &zero, 8, &ends[0], 1);
+	raw_send(fd, VHOST_USER_SET_VRING_CALL, VHOST_USER_VERSION, &zero, 8, &ends[1], 1);
+	raw_expect_alive(fd);
+	close(fd);
+	world_is_well(w);
+	close(ends[0]);
+	close(ends[1]);
 }
 
 static void take_from(int fd, int other)
@@ -975,6 +1023,7 @@ int main(void)
 		ROW(test_odd_notifications),
 		ROW(test_start_with_full_notifications),
 		ROW(test_notifications_in_files),
+		ROW(test_kicks_that_can_be_written),
 		cmocka_unit_test(test_blocking_kick),
 		ROW(test_row_33_byte_by_byte),
 		ROW(test_row_33_half_then_hang),
