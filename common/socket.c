@@ -9,10 +9,12 @@
 #include "common/socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -23,7 +25,8 @@
 /* The kernel's SCM_MAX_FD: a message never brings more, so none is cut off unseen. */
 #define SOCKET_FDS_MAX      253
 #define SOCKET_CONNECT_SECS 10
-#define SOCKET_BORN_NS      20000000 /* from a name to somebody who listens there */
+#define SOCKET_LOCK_NS      1000000
+#define SOCKET_LOCK_TRIES   500 /* half a second: a worker may be what waits */
 
 union socket_control {
 	struct cmsghdr header; /* for its alignment */
@@ -55,10 +58,13 @@ static int socket_probe(const struct sockaddr_un *address, int type)
 	return error;
 }
 
-/* Removes the socket file of a program that is gone. 0, or -errno when the name is in use. */
+/*
+ * Removes the socket file of a program that is gone. 0, or -errno when the name is in use. Under the lock
+ * of the directory: between our question and the removal nobody puts a socket of his there, and one that
+ * nobody answers at is not on its way from bind() to listen().
+ */
 static int socket_remove_stale(const struct sockaddr_un *address, int type)
 {
-	const struct timespec moment = {.tv_nsec = SOCKET_BORN_NS};
 	struct stat status;
 	int error;
 
@@ -67,11 +73,6 @@ static int socket_remove_stale(const struct sockaddr_un *address, int type)
 	if (!S_ISSOCK(status.st_mode))
 		return -EEXIST;
 	error = socket_probe(address, type);
-	if (error == -ECONNREFUSED) {
-		/* Somebody may be between bind() and listen(). */
-		nanosleep(&moment, NULL);
-		error = socket_probe(address, type);
-	}
 	if (error == -ENOENT)
 		return 0;
 	/* EAGAIN: a full backlog; EPROTOTYPE: of another type */
@@ -95,25 +96,60 @@ static int socket_bind(int fd, const struct sockaddr_un *address, int type)
 	return bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
 }
 
+static int socket_open_directory(const struct sockaddr_un *address)
+{
+	char path[sizeof(address->sun_path)];
+	char *slash;
+	int fd;
+
+	strcpy(path, address->sun_path);
+	slash = strrchr(path, '/');
+	if (slash)
+		slash[slash == path] = '\0';
+	fd = open(slash ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * Locks the directory of the address against all others who want to listen in it; the descriptor holds
+ * the lock until it is closed. It is held for some system calls. But whoever may read the directory may
+ * hold it for ever, so it is not waited for without end: -EADDRINUSE.
+ */
+static int socket_lock(const struct sockaddr_un *address)
+{
+	const struct timespec moment = {.tv_nsec = SOCKET_LOCK_NS};
+	int fd = socket_open_directory(address), tries, error;
+
+	for (tries = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
+		error = errno == EWOULDBLOCK ? EADDRINUSE : errno;
+		if ((errno != EWOULDBLOCK && errno != EINTR) || tries == SOCKET_LOCK_TRIES) {
+			close(fd);
+			return -error;
+		}
+		nanosleep(&moment, NULL);
+	}
+	return fd;
+}
+
 int socket_listen(const char *path, int type)
 {
 	struct sockaddr_un address;
-	int fd, error;
+	int fd, lock, error;
 
 	error = socket_address(path, &address);
 	if (error)
 		return error;
+	lock = socket_lock(&address);
+	if (lock < 0)
+		return lock;
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	error = socket_bind(fd, &address, type);
+	error = fd < 0 ? -errno : socket_bind(fd, &address, type);
 	if (!error && type != SOCK_DGRAM && listen(fd, SOMAXCONN) < 0)
 		error = -errno;
-	if (error) {
+	close(lock);
+	if (error && fd >= 0)
 		close(fd);
-		return error;
-	}
-	return fd;
+	return error ?: fd;
 }
 
 int socket_connect(const char *path, int type)

@@ -10,7 +10,9 @@
 
 /*
  * Listens at @path. A socket file that nobody answers at is replaced; one that somebody answers at is
- * EADDRINUSE. -errno on failure. SOCK_CLOEXEC, SOCK_NONBLOCK for accept.
+ * EADDRINUSE. Of several who come at once one listens and the others get EADDRINUSE: meanwhile the
+ * directory, which must be readable, is locked by flock(), waited for half a second at most. -errno on
+ * failure. SOCK_CLOEXEC, SOCK_NONBLOCK for accept.
  */
 int socket_listen(const char *path, int type);
 /* A listener whose backlog is full is -ETIMEDOUT after some seconds; at once with SOCK_NONBLOCK. */

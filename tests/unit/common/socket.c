@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -256,6 +257,82 @@ static void listening(void **state)
 	assert_int_equal(socket_connect("", SOCK_STREAM), -ENOENT);
 }
 
+#define COMERS 4
+
+struct comer {
+	const char *path;
+	pthread_barrier_t *start;
+	pthread_t thread;
+	int fd;
+};
+
+static void *come(void *context)
+{
+	struct comer *comer = context;
+
+	pthread_barrier_wait(comer->start);
+	comer->fd = socket_listen(comer->path, SOCK_SEQPACKET);
+	return NULL;
+}
+
+/* Over a file that somebody left: one listens, the others are told, and it is he who is found. */
+static void who_comes_at_once(void **state)
+{
+	char directory[] = "/tmp/pvkit-socket-XXXXXX", path[64];
+	struct comer comers[COMERS];
+	pthread_barrier_t start;
+	int round, i, listener, connection;
+
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/sock", directory);
+	close(socket_listen(path, SOCK_SEQPACKET));
+	assert_int_equal(pthread_barrier_init(&start, NULL, COMERS), 0);
+	for (round = 0; round < 300; round++) {
+		for (i = 0; i < COMERS; i++) {
+			comers[i] = (struct comer){.path = path, .start = &start};
+			assert_int_equal(pthread_create(&comers[i].thread, NULL, come, &comers[i]),
+					 0);
+		}
+		listener = -1;
+		for (i = 0; i < COMERS; i++) {
+			pthread_join(comers[i].thread, NULL);
+			if (comers[i].fd < 0) {
+				assert_int_equal(comers[i].fd, -EADDRINUSE);
+				continue;
+			}
+			assert_int_equal(listener, -1);
+			listener = comers[i].fd;
+		}
+		assert_true(listener >= 0);
+		connection = socket_connect(path, SOCK_SEQPACKET);
+		assert_true(connection >= 0);
+		close(connection);
+		close(listener); /* and leaves its file to the next round */
+	}
+	pthread_barrier_destroy(&start);
+	unlink(path);
+	rmdir(directory);
+}
+
+static void a_directory_that_stays_locked(void **state)
+{
+	char directory[] = "/tmp/pvkit-socket-XXXXXX", path[64];
+	int lock, fd;
+
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/sock", directory);
+	lock = open(directory, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(flock(lock, LOCK_EX), 0);
+	assert_int_equal(socket_listen(path, SOCK_STREAM), -EADDRINUSE);
+	assert_int_equal(access(path, F_OK), -1);
+	close(lock);
+	fd = socket_listen(path, SOCK_STREAM);
+	assert_true(fd >= 0);
+	close(fd);
+	unlink(path);
+	rmdir(directory);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -271,6 +348,8 @@ int main(void)
 		TEST(a_peer_that_never_reads),
 		TEST(a_message_larger_than_the_buffer),
 		TEST(listening),
+		TEST(who_comes_at_once),
+		TEST(a_directory_that_stays_locked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
