@@ -229,7 +229,8 @@ ABI_ASSERT(offsetof(struct attach_grant_table, pending_offset) == 32);
  *	unpin	the ledger first. Its counts > 1 and not locked: CAS them - 1. Else CAS the lock
  *		in; clear the use flags; store the counts without the lock, with release.
  *
- * Who has a use for the lock takes it in any case: it covers the ledger against threads of its own.
+ * Who has a use for the lock takes it in any case: it covers the ledger against threads of its own. Who
+ * waits for it in vain leaves count and ledger as they are, for the shim to drop both at its end.
  * Each pin looks at flags and domain of the entry, also when the counts say that it is in use. A
  * pin for writing counts in both fields. Who dies between count and ledger leaves a count too high,
  * never one too low: the guest does not get that page back until the shim recounts, which it does

@@ -23,9 +23,13 @@
 #define USE_READER    1ULL
 #define USE_WRITER    (1ULL << ATTACH_USE_WRITERS_SHIFT)
 
-/* A lock is held for some instructions, or by one that died: the shim then takes it away. */
-#define LOCK_SPINS   1000
-#define LOCK_WAIT_NS 200000000ULL
+/*
+ * A lock is held for some instructions, or by one that died: the shim then takes it away. One of our own
+ * is held by a thread that gets no processor, and is worth a longer wait.
+ */
+#define LOCK_SPINS       1000
+#define LOCK_WAIT_NS     200000000ULL
+#define LOCK_OWN_WAIT_NS 10000000000ULL
 
 #define FRAME_SHIFT 12
 #define FRAMES_END  (1ULL << (64 - FRAME_SHIFT))
@@ -53,9 +57,13 @@ static uint64_t now_ns(void)
 	return (uint64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-/* Lets the holder of a lock go on; false when it took too long. */
-static bool wait_for_lock(unsigned int *spins, uint64_t *start)
+/* Lets the holder of the lock in the word go on; false when it took too long. */
+static bool wait_for_lock(const struct host *host, uint64_t word, unsigned int *spins,
+			  uint64_t *start)
 {
+	const bool own = (word & ATTACH_USE_LOCK_MASK) >> ATTACH_USE_LOCK_SHIFT ==
+			 host->welcome.owner;
+
 	if (++*spins < LOCK_SPINS) {
 		_mm_pause();
 		return true;
@@ -63,7 +71,7 @@ static bool wait_for_lock(unsigned int *spins, uint64_t *start)
 	if (!*start)
 		*start = now_ns();
 	sched_yield();
-	return now_ns() - *start < LOCK_WAIT_NS;
+	return now_ns() - *start < (own ? LOCK_OWN_WAIT_NS : LOCK_WAIT_NS);
 }
 
 /*
@@ -83,7 +91,7 @@ static int use_lock(struct host *host, uint64_t *word, uint64_t *was)
 	*was = __atomic_load_n(word, __ATOMIC_RELAXED);
 	for (;;) {
 		if (locked(*was)) {
-			if (!wait_for_lock(&spins, &start))
+			if (!wait_for_lock(host, *was, &spins, &start))
 				return -EBUSY;
 			*was = __atomic_load_n(word, __ATOMIC_RELAXED);
 			continue;
@@ -100,7 +108,7 @@ static void use_unlock(uint64_t *word, uint64_t value)
 	order_store_release(word, value);
 }
 
-/* Under the lock of the grant's word, by which no other thread of ours is here. */
+/* Only under the lock of the grant's word, by which no other thread of ours is here. */
 static void ledger_add(struct host *host, uint32_t reference, bool write, int n)
 {
 	struct attach_grant_ledger *entry;
@@ -230,22 +238,26 @@ static int count_up(struct host *host, uint32_t reference, bool write)
 	return err;
 }
 
-static void count_down(struct host *host, uint32_t reference, bool write)
+/*
+ * False when somebody keeps the lock. Count and ledger then stay as they are: both still say this pin, so
+ * what takes the one back by the other, our sweep or the shim after our end, takes this one back as well.
+ * The ledger alone must not change, since another thread of ours may get the lock at any moment.
+ */
+static bool count_down(struct host *host, uint32_t reference, bool write)
 {
 	static struct log_limit limit;
 	uint64_t *word = &host->grants.use[reference].word, was;
 	int err = use_lock(host, word, &was);
 	uint32_t clear = 0;
 
-	/* Without the lock too: what keeps it is another back-end, so nobody of ours is here. */
-	ledger_add(host, reference, write, -1);
 	if (err) {
 		log_peer(&limit,
 			 "grant %u: its use count stays locked; the guest does not get that page "
-			 "back until the shim counts anew",
+			 "back before this program ends",
 			 reference);
-		return;
+		return false;
 	}
+	ledger_add(host, reference, write, -1);
 	/* Somebody counted wrongly where a count is 0; it then stays so. */
 	if (write && writers(was) <= 1) {
 		clear |= GRANT_WRITING;
@@ -262,6 +274,7 @@ static void count_down(struct host *host, uint32_t reference, bool write)
 	if (clear)
 		unmark(host, reference, clear);
 	use_unlock(word, was);
+	return true;
 }
 
 int host_pin(struct host *host, struct host_pin *pin)
@@ -405,7 +418,8 @@ uint64_t host_grants_sweep(struct host *host)
 			/* The ledger is the shim's to read, but nobody's to make endless. */
 			if (++found > USE_COUNT_MAX)
 				return found;
-			count_down(host, i, write);
+			if (!count_down(host, i, write))
+				break;
 		}
 	}
 	return found;

@@ -165,6 +165,64 @@ static void test_others(void **state)
 	guest_set_grant(&t->shim, reference, 1, 0, 0);
 }
 
+/*
+ * A lock that nobody lets go of: neither count nor ledger lose the pin, so that it can be taken back by
+ * both of them once the lock is gone.
+ */
+static void test_kept_lock(void **state)
+{
+	struct pins *t = *state;
+	uint32_t reference = guest_grant(&t->shim, guest_page(&t->shim), false);
+	struct host_pin pins[2] = {{.reference = reference, .write = true},
+				   {.reference = reference}};
+	uint64_t *word = &t->shim.use[reference].word, kept;
+
+	assert_int_equal(host_pin_many(t->host, pins, 2), 0);
+	kept = *word | 9ULL << ATTACH_USE_LOCK_SHIFT;
+	*word = kept;
+	host_unpin_many(t->host, pins, 2);
+	assert_null(pins[0].page);
+	assert_int_equal(*word, kept);
+	assert_int_equal(ledger(t, reference).readers, 2);
+	assert_int_equal(ledger(t, reference).writers, 1);
+	assert_int_equal(guest_use(&t->shim, reference), GRANT_READING | GRANT_WRITING);
+	*word &= ~ATTACH_USE_LOCK_MASK;
+	host_close(t->host);
+	t->host = NULL;
+	shim_check_unpinned(&t->shim);
+}
+
+static void *let_go(void *context)
+{
+	uint64_t *word = context;
+	const struct timespec time = {.tv_nsec = 600000000};
+
+	nanosleep(&time, NULL);
+	__atomic_fetch_and(word, ~ATTACH_USE_LOCK_MASK, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* A thread of ours that holds the lock and gets no processor: others wait for it. */
+static void test_own_lock(void **state)
+{
+	struct pins *t = *state;
+	uint32_t reference = guest_grant(&t->shim, guest_page(&t->shim), false);
+	struct host_pin pin = {.reference = reference, .write = true};
+	uint64_t *word = &t->shim.use[reference].word;
+	const uint64_t own = (uint64_t)shim_welcome().owner << ATTACH_USE_LOCK_SHIFT;
+	pthread_t thread;
+
+	__atomic_fetch_or(word, own, __ATOMIC_RELAXED);
+	assert_int_equal(pthread_create(&thread, NULL, let_go, word), 0);
+	assert_int_equal(host_pin(t->host, &pin), 0);
+	pthread_join(thread, NULL);
+	__atomic_fetch_or(word, own, __ATOMIC_RELAXED);
+	assert_int_equal(pthread_create(&thread, NULL, let_go, word), 0);
+	host_unpin(t->host, &pin);
+	pthread_join(thread, NULL);
+	shim_check_unpinned(&t->shim);
+}
+
 /* A batch of which one is bad: none is pinned, the good ones are as before. */
 static void test_many(void **state)
 {
@@ -477,6 +535,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_flags, open_v1, close_all),
 		cmocka_unit_test_setup_teardown(test_flags, open_v2, close_all),
+		cmocka_unit_test_setup_teardown(test_kept_lock, open_v1, close_all),
+		cmocka_unit_test_setup_teardown(test_kept_lock, open_v2, close_all),
+		cmocka_unit_test_setup_teardown(test_own_lock, open_v1, close_all),
 		cmocka_unit_test_setup_teardown(test_refused, open_v1, close_all),
 		cmocka_unit_test_setup_teardown(test_refused, open_v2, close_all),
 		cmocka_unit_test_setup_teardown(test_others, open_v1, close_all),
