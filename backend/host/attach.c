@@ -331,9 +331,16 @@ int host_claim(struct host *host, const char *device)
 	struct attach_claim claim = {0};
 	struct host_message answer;
 
+	/* What is left of a longer one is the name of another device. */
+	if (strlen(device) >= sizeof(claim.device)) {
+		log_error("device '%s': its name is longer than the %zu characters that can be "
+			  "claimed; name another device",
+			  device, sizeof(claim.device) - 1);
+		return -EINVAL;
+	}
 	if (!(host->welcome.features >> ATTACH_F_CLAIM & 1))
 		return 0;
-	snprintf(claim.device, sizeof(claim.device), "%s", device);
+	strcpy(claim.device, device);
 	return host_ask(host, ATTACH_CLAIM, &claim, sizeof(claim), &answer, 0, 0);
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/attach.h"
 #include "backend/control.h"
 #include "backend/transport/xen_private.h"
 
@@ -345,7 +346,8 @@ static int find_directories(struct xen *xen, const char *name)
 	char text[sizeof(xen->front)], home[sizeof(xen->front)];
 	int got;
 
-	if (!slash || slash == name || !slash[1] || strchr(slash + 1, '/') || strlen(name) > 32)
+	if (!slash || slash == name || !slash[1] || strchr(slash + 1, '/') ||
+	    strlen(name) >= ATTACH_DEVICE_BYTES)
 		return -EINVAL;
 	snprintf(xen->back, sizeof(xen->back), "/local/domain/%u/backend/%.*s/%u/%s", back,
 		 (int)(slash - name), name, guest, slash + 1);
@@ -410,8 +412,9 @@ fail:
 			  device->name, name);
 	else
 		log_error("%s: device '%s' cannot be found in the store: %s; a device is CLASS/ID, "
-			  "such as vbd/51712, and its directory names the front-end",
-			  device->name, name, strerror(-err));
+			  "such as vbd/51712, of at most %u characters, and its directory names the "
+			  "front-end",
+			  device->name, name, strerror(-err), ATTACH_DEVICE_BYTES - 1);
 	if (xen)
 		free(xen->slots);
 	free(xen);

@@ -431,18 +431,23 @@ static void test_channels(void **state)
 	host_unbind(t->host, &b);
 }
 
-/* All that the shim can tell, in order, and then that it goes. */
 static void test_claim(void **state)
 {
 	struct life *life = *state;
 
 	assert_int_equal(host_claim(life->host, "vbd/51712"), 0);
 	assert_string_equal(life->shim.claimed, "vbd/51712");
+	/* The longest, and one that would claim another's name. */
+	assert_int_equal(host_claim(life->host, "vbd/123456789012345678901234567"), 0);
+	assert_string_equal(life->shim.claimed, "vbd/123456789012345678901234567");
+	assert_int_equal(host_claim(life->host, "vif/1234567890123456789012345678"), -EINVAL);
+	assert_string_equal(life->shim.claimed, "vbd/123456789012345678901234567");
 	life->shim.claim_error = -EBUSY;
 	assert_int_equal(host_claim(life->host, "vif/0"), -EBUSY);
 	assert_int_equal(life->lost, 0);
 }
 
+/* All that the shim can tell, in order, and then that it goes. */
 static void test_notices(void **state)
 {
 	struct life *t = *state;
