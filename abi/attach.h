@@ -67,7 +67,7 @@ enum attach_type {
 	ATTACH_STORE = 2, /* – → –, 1 descriptor: a store connection as the back-end's domain */
 	ATTACH_BIND = 3, /* attach_bind → attach_bound, 2 descriptors: from, to the guest */
 	ATTACH_UNBIND = 4, /* attach_bind → – */
-	ATTACH_RELEASE = 5, /* attach_release → –: drops ports and pins of a dead owner */
+	ATTACH_RELEASE = 5, /* attach_release → –: drops ports and pins of a dead owner, or -EBUSY */
 	ATTACH_CLAIM = 6, /* attach_claim → –: it serves that device, and nobody else does */
 	/* shim → back-end; ! is to be answered, in any order, within ATTACH_ACK_SECONDS */
 	ATTACH_MEMORY_ADD = 32, /* attach_memory, 1 descriptor */
@@ -185,7 +185,7 @@ ABI_ASSERT(sizeof(struct attach_release) == 16);
 /*
  * CLAIM, before the device's directory is touched: two back-ends of one device would each overwrite
  * what the other says there. -EBUSY: another one serves it that is attached, or whose process has not
- * ended. A claim ends with the connection, and is made again after coming back by a cookie.
+ * ended, where the shim can see it; one that was killed ends soon, so ask again. A claim ends with the connection, and is made again after coming back by a cookie.
  */
 #define ATTACH_DEVICE_BYTES 32
 

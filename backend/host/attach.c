@@ -26,6 +26,10 @@
 /* From HELLO to READY: the shim may have a large guest to describe, or to make first. */
 #define GREETING_MS 10000
 
+/* A predecessor that was killed just now ends when its I/O does: the device is asked for so long. */
+#define CLAIM_MS       1000
+#define CLAIM_AGAIN_NS 50000000
+
 static int64_t now_ms(void)
 {
 	struct timespec time;
@@ -328,8 +332,10 @@ fail:
 
 int host_claim(struct host *host, const char *device)
 {
+	int64_t until = now_ms() + CLAIM_MS;
 	struct attach_claim claim = {0};
 	struct host_message answer;
+	int err;
 
 	/* What is left of a longer one is the name of another device. */
 	if (strlen(device) >= sizeof(claim.device)) {
@@ -341,7 +347,12 @@ int host_claim(struct host *host, const char *device)
 	if (!(host->welcome.features >> ATTACH_F_CLAIM & 1))
 		return 0;
 	strcpy(claim.device, device);
-	return host_ask(host, ATTACH_CLAIM, &claim, sizeof(claim), &answer, 0, 0);
+	for (;;) {
+		err = host_ask(host, ATTACH_CLAIM, &claim, sizeof(claim), &answer, 0, 0);
+		if (err != -EBUSY || now_ms() >= until)
+			return err;
+		nanosleep(&(struct timespec){.tv_nsec = CLAIM_AGAIN_NS}, NULL);
+	}
 }
 
 void host_close(struct host *host)

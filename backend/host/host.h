@@ -60,7 +60,8 @@ struct host_options {
 struct host *host_open(const struct host_options *options);
 /*
  * The device @device, "vbd/51712", is this back-end's until host_close(). 0; -EBUSY: another one serves
- * it; or -errno. A shim that knows no claims lets everybody in.
+ * it, or its process has not ended, for which this waits a second; or -errno. A shim that knows no claims
+ * lets everybody in.
  */
 int host_claim(struct host *host, const char *device);
 /* From now on callbacks come; before, changes of the guest wait. */

@@ -407,8 +407,8 @@ struct xen *xen_open(struct xen_device *device, struct host *host, const char *n
 	return xen;
 fail:
 	if (err == -EBUSY)
-		log_error("%s: device '%s' is served by another back-end; end that one first, or "
-			  "name another device",
+		log_error("%s: device '%s' is served by another back-end, or the process of one "
+			  "has not ended; end that one first, or name another device",
 			  device->name, name);
 	else
 		log_error("%s: device '%s' cannot be found in the store: %s; a device is CLASS/ID, "

@@ -292,9 +292,9 @@ void attach_forget_absent(void)
 
 		if (!client || client->fd >= 0)
 			continue;
-		if (client->pidfd < 0 || !client->device)
+		if (client->pidfd < 0 || !*client->claim)
 			client_release(client);
-		else if (client->ledger.base) /* its process ends yet */
+		else if (client->ledger.base) /* its process ends yet, and has its device till then */
 			sealed_memory_clear(&client->ledger);
 	}
 }

@@ -59,13 +59,17 @@ static struct client **free_slot(void)
 	return NULL;
 }
 
-/* One that is absent and left nothing loses nothing but the word RESUMED. */
+/*
+ * One that is absent and left nothing loses nothing but the word RESUMED; unless its process lives and
+ * has a device, which it may be writing to.
+ */
 static void make_room(void)
 {
 	for (unsigned int i = 0; i < CLIENTS_MAX; i++) {
 		struct client *client = attach_clients[i];
 
-		if (client->fd < 0 && !client->device && !client_holds_anything(client)) {
+		if (client->fd < 0 && !client->device && (client->pidfd < 0 || !*client->claim) &&
+		    !client_holds_anything(client)) {
 			client_release(client);
 			return;
 		}
@@ -249,7 +253,7 @@ struct client *client_by_claim(const char *device)
 	for (unsigned int i = 0; i < CLIENTS_MAX; i++) {
 		struct client *client = attach_clients[i];
 
-		if (client && (client->fd >= 0 || (client->device && client->pidfd >= 0)) &&
+		if (client && (client->fd >= 0 || client->pidfd >= 0) &&
 		    !strcmp(client->claim, device))
 			return client;
 	}

@@ -29,6 +29,7 @@ struct client {
 	int pidfd; /* -1: its process has ended, or cannot be seen from here */
 	const char *device; /* as attach_add() was told; NULL */
 	char claim[ATTACH_DEVICE_BYTES]; /* the device that it serves; empty: none that we know */
+	bool refused; /* a claim, which was told; it may ask again and again */
 	int64_t greet_by; /* ms; 0: it has greeted, or may take its time */
 	uint16_t owner; /* 0: has not greeted */
 	uint8_t cookie[ATTACH_COOKIE_BYTES];

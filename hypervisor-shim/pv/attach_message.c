@@ -201,8 +201,8 @@ static bool handle_release(struct client *client, const struct message *message)
 	absent = client_by_cookie(release.cookie);
 	if (!absent)
 		return answer_plainly(client, message, -ENOENT);
-	/* Attached, or its process, which we started, still ends. */
-	if (client_attached(absent) || (absent->device && absent->pidfd >= 0))
+	/* Attached, or its process has not ended and may have I/O in flight. */
+	if (client_attached(absent) || absent->pidfd >= 0)
 		return answer_plainly(client, message, -EBUSY);
 	client_release(absent);
 	return answer_plainly(client, message, 0);
@@ -220,6 +220,24 @@ static bool is_device_name(const char *name, size_t size)
 	return length && length < size;
 }
 
+/* It asks again for a while, as one does whose predecessor ends just now: told once. */
+static bool refuse_claim(struct client *client, const struct message *message, const char *device,
+			 const struct client *holder)
+{
+	const char *name = *holder->name ? holder->name : "another";
+
+	if (!client->refused && holder->fd >= 0)
+		log_peer(&attach_faults, "%s: %s may not serve it, for %s does", device,
+			 client_name(client), name);
+	else if (!client->refused)
+		log_peer(&attach_faults,
+			 "%s: %s may not serve it yet, for the process of %s, which did, has not "
+			 "ended",
+			 device, client_name(client), name);
+	client->refused = true;
+	return answer_plainly(client, message, -EBUSY);
+}
+
 static bool handle_claim(struct client *client, const struct message *message)
 {
 	struct attach_claim claim;
@@ -233,11 +251,8 @@ static bool handle_claim(struct client *client, const struct message *message)
 		client_disconnect(holder, NULL);
 		holder = client_by_claim(claim.device);
 	}
-	if (holder && holder != client) {
-		log_peer(&attach_faults, "%s: %s may not serve it, for %s does", claim.device,
-			 client_name(client), *holder->name ? holder->name : "another");
-		return answer_plainly(client, message, -EBUSY);
-	}
+	if (holder && holder != client)
+		return refuse_claim(client, message, claim.device, holder);
 	memcpy(client->claim, claim.device, sizeof(client->claim));
 	return answer_plainly(client, message, 0);
 }

@@ -442,6 +442,10 @@ static void test_claim(void **state)
 	assert_string_equal(life->shim.claimed, "vbd/123456789012345678901234567");
 	assert_int_equal(host_claim(life->host, "vif/1234567890123456789012345678"), -EINVAL);
 	assert_string_equal(life->shim.claimed, "vbd/123456789012345678901234567");
+	/* A predecessor that ends soon, then one that does not. */
+	life->shim.claim_busy = 3;
+	assert_int_equal(host_claim(life->host, "vif/0"), 0);
+	assert_int_equal(life->shim.claim_busy, 0);
 	life->shim.claim_error = -EBUSY;
 	assert_int_equal(host_claim(life->host, "vif/0"), -EBUSY);
 	assert_int_equal(life->lost, 0);

@@ -59,6 +59,7 @@ struct fake_shim {
 	_Atomic unsigned int unbinds;
 
 	int claim_error; /* CLAIM is answered with it */
+	unsigned int claim_busy; /* CLAIM is answered with -EBUSY so often at first */
 	char claimed[ATTACH_DEVICE_BYTES];
 	/* What a hostile one does; set before fake_shim_start(). */
 	void (*greet)(struct fake_shim *shim, uint32_t sequence);
@@ -221,7 +222,7 @@ static inline void shim_serve(struct fake_shim *shim, const struct attach_header
 			      const void *body)
 {
 	const struct attach_bind *bind = body;
-	int fd;
+	int fd, error;
 
 	if (header->flags & ATTACH_FLAG_ANSWER) {
 		shim->acks[header->type & 63]++;
@@ -240,7 +241,12 @@ static inline void shim_serve(struct fake_shim *shim, const struct attach_header
 		break;
 	case ATTACH_CLAIM:
 		memcpy(shim->claimed, body, sizeof(shim->claimed));
-		shim_answer(shim, header, shim->claim_error, NULL, 0, NULL, 0);
+		error = shim->claim_error;
+		if (shim->claim_busy) {
+			error = -EBUSY;
+			shim->claim_busy--;
+		}
+		shim_answer(shim, header, error, NULL, 0, NULL, 0);
 		break;
 	case ATTACH_BIND:
 		shim_bind(shim, header, bind->guest_port);

@@ -288,11 +288,61 @@ static void a_device_has_one_back_end(void **state)
 	memset(&unended, 'x', sizeof(unended));
 	assert_int_equal(peer_ask(&second, ATTACH_CLAIM, &unended, sizeof(unended), &message),
 			 -EINVAL);
-	/* What was refused took nothing away; and the dead one's claim is free at once. */
+	/* What was refused took nothing away. */
 	assert_int_equal(claim(&first, "vif/0"), -EBUSY);
+	/* They are of this process, which lives. */
 	peer_close(&first);
-	assert_int_equal(claim(&second, DEVICE), 0);
+	assert_int_equal(claim(&second, DEVICE), -EBUSY);
 	peer_close(&second);
+}
+
+/* Connects by itself, claims @device, hangs up, and goes on. */
+static pid_t start_leaver(const char *device, uint8_t cookie[ATTACH_COOKIE_BYTES])
+{
+	struct peer peer;
+	int ends[2];
+	pid_t pid;
+
+	assert_int_equal(pipe(ends), 0);
+	pid = fork();
+	if (!pid) {
+		peer_connect(&peer, path);
+		peer_greet(&peer, NULL);
+		if (claim(&peer, device) < 0)
+			_exit(1);
+		close(peer.fd);
+		(void)!write(ends[1], peer.welcome.cookie, ATTACH_COOKIE_BYTES);
+		pause();
+		_exit(0);
+	}
+	close(ends[1]);
+	assert_int_equal(read(ends[0], cookie, ATTACH_COOKIE_BYTES), ATTACH_COOKIE_BYTES);
+	close(ends[0]);
+	return pid;
+}
+
+/* Without a connection it may have I/O in flight still: nobody serves its device, not even after a reset. */
+static void a_claim_lasts_as_long_as_the_process(void **state)
+{
+	struct attach_release release;
+	struct peer_message message;
+	pid_t pid = start_leaver("vbd/51728", release.cookie);
+	struct peer next;
+
+	peer_connect(&next, path);
+	peer_greet(&next, NULL);
+	assert_int_equal(claim(&next, "vbd/51728"), -EBUSY);
+	assert_int_equal(peer_ask(&next, ATTACH_RELEASE, &release, sizeof(release), &message),
+			 -EBUSY);
+	pthread_mutex_lock(&pv.lock);
+	attach_forget_absent();
+	pthread_mutex_unlock(&pv.lock);
+	assert_int_equal(claim(&next, "vbd/51728"), -EBUSY);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	fake_eventually(claim(&next, "vbd/51728") == 0);
+	assert_int_equal(lost, 0);
+	peer_close(&next);
 }
 
 /* The claim of a back-end that the shim started is there before it says so, and until it has ended. */
@@ -327,7 +377,7 @@ static void release_frees_what_a_dead_one_left(void **state)
 	struct peer peer, next;
 
 	give(REFERENCE);
-	peer_connect(&peer, path);
+	peer_open(&peer, NULL, -1); /* a process that cannot be seen */
 	peer_greet(&peer, NULL);
 	memcpy(release.cookie, peer.welcome.cookie, sizeof(release.cookie));
 	assert_int_equal(peer_ask(&peer, ATTACH_BIND, &bind, sizeof(bind), &message), 0);
@@ -685,6 +735,7 @@ int main(void)
 		TEST(the_guest_closes_a_port),
 		TEST(it_comes_back_by_its_cookie),
 		TEST(a_device_has_one_back_end),
+		TEST(a_claim_lasts_as_long_as_the_process),
 		TEST(a_daemons_device_is_its_own),
 		TEST(release_frees_what_a_dead_one_left),
 		TEST(a_daemons_pins_last_as_long_as_its_process),
