@@ -52,6 +52,11 @@ static int watch(int fd, enum use use)
 	return epoll_ctl(attach.epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
+void client_unwatch(int fd)
+{
+	epoll_ctl(attach.epoll, EPOLL_CTL_DEL, fd, NULL); /* it may not be watched yet */
+}
+
 static void drain(int fd)
 {
 	uint64_t count;

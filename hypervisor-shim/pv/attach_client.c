@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -95,14 +96,24 @@ struct client *client_new(int fd, int pidfd, const char *device)
 	return client;
 }
 
+/* For all copies of the descriptor: closing ours alone would end nothing where somebody has another. */
+static void hang_up(struct client *client)
+{
+	if (client->fd < 0)
+		return;
+	client_unwatch(client->fd);
+	shutdown(client->fd, SHUT_RDWR);
+	close(client->fd);
+	client->fd = -1;
+}
+
 void client_free(struct client *client)
 {
 	for (unsigned int i = 0; i < CLIENTS_MAX; i++) {
 		if (attach_clients[i] == client)
 			attach_clients[i] = NULL;
 	}
-	if (client->fd >= 0)
-		close(client->fd);
+	hang_up(client);
 	if (client->pidfd >= 0)
 		close(client->pidfd);
 	sealed_memory_close(&client->ledger);
@@ -143,9 +154,7 @@ void client_disconnect(struct client *client, const char *why)
 	if (why)
 		log_peer(&attach_faults, "%s: its back-end %s; it is disconnected",
 			 client_name(client), why);
-	if (client->fd >= 0)
-		close(client->fd);
-	client->fd = -1;
+	hang_up(client);
 	memset(client->notice, 0, sizeof(client->notice));
 	clients_changed();
 	if (client->owner) {

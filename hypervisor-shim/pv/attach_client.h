@@ -87,6 +87,8 @@ bool client_receive(struct client *client);
 void clients_recount(void);
 /* Those that did not keep a deadline are disconnected. ms until the next one; -1: none. */
 int clients_expire(void);
+/* A copy of the descriptor would keep it watched beyond its close. */
+void client_unwatch(int fd);
 /* Something changed that attach_tell_*() waits for. */
 void clients_changed(void);
 int64_t attach_now(void); /* ms */

@@ -645,6 +645,26 @@ static void hostile_messages(void **state)
 	}));
 }
 
+/* Who keeps a copy of the shim's end, as pvkit-load does, sees that the shim cuts a back-end off. */
+static void what_is_cut_off_ends_for_all(void **state)
+{
+	struct pollfd ended = {.events = POLLRDHUP};
+	struct peer peer = {.fd = -1};
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	ended.fd = dup(pair[0]);
+	peer.fd = pair[1];
+	assert_int_equal(attach_add(pair[0], -1, NULL), 0);
+	peer_greet(&peer, NULL);
+	assert_int_equal(poll(&ended, 1, 0), 0);
+	peer_send(&peer, 999, 0, 1, 0, NULL, 0);
+	assert_int_equal(poll(&ended, 1, 10000), 1);
+	peer_gone(&peer);
+	close(ended.fd);
+	peer_close(&peer);
+}
+
 static void surplus_descriptors(void **state)
 {
 	struct attach_header header = {ATTACH_STORE, 0, 1, 0, 0};
@@ -744,6 +764,7 @@ int main(void)
 		TEST(the_end_leaves_pins_alone),
 		TEST(hostile_greetings),
 		TEST(hostile_messages),
+		TEST(what_is_cut_off_ends_for_all),
 		TEST(surplus_descriptors),
 		TEST(a_flood_of_connections),
 		TEST(one_that_does_not_read),
