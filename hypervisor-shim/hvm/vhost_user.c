@@ -76,6 +76,18 @@ static int receive_answer(struct vhost_user_front *front, uint32_t request, void
 	return err ? broken(front, err) : 0;
 }
 
+/*
+ * For what takes a back-end long: it maps all memory of a guest and touches it, or starts threads. The
+ * value to be restored.
+ */
+static int patient(struct vhost_user_front *front)
+{
+	int before = front->patience_ms;
+
+	front->patience_ms = VHOST_USER_SETUP_MS;
+	return before;
+}
+
 /* A message that changes something: acknowledged if the back-end can. */
 static int tell_with(struct vhost_user_front *front, uint32_t request, const void *payload,
 		     uint32_t size, const int *fds, unsigned int count)
@@ -349,8 +361,8 @@ int vhost_user_front_set_memory(struct vhost_user_front *front,
 				const struct vhost_user_region *regions, unsigned int count)
 {
 	struct vhost_user_memory_region *table;
+	int err, patience;
 	unsigned int i;
-	int err;
 
 	if (count > VHOST_USER_MEMORY_REGIONS_MAX &&
 	    (!agreed(front, VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) ||
@@ -362,10 +374,12 @@ int vhost_user_front_set_memory(struct vhost_user_front *front,
 	for (i = 0; i < count; i++)
 		table[i] = region_of(&regions[i]);
 
+	patience = patient(front);
 	if (count > VHOST_USER_MEMORY_REGIONS_MAX)
 		err = change_table(front, regions, table, count);
 	else
 		err = set_table(front, regions, count);
+	front->patience_ms = patience;
 	if (err) {
 		free(table);
 		return err;
@@ -411,8 +425,8 @@ static int tell_address(struct vhost_user_front *front, unsigned int index,
 	return tell(front, VHOST_USER_SET_VRING_ADDR, &address, sizeof(address));
 }
 
-int vhost_user_front_start_ring(struct vhost_user_front *front, unsigned int index,
-				const struct vhost_user_ring *ring)
+static int start_ring(struct vhost_user_front *front, unsigned int index,
+		      const struct vhost_user_ring *ring)
 {
 	uint32_t base = ring->position.avail;
 	int err;
@@ -430,6 +444,15 @@ int vhost_user_front_start_ring(struct vhost_user_front *front, unsigned int ind
 		err = tell_fd(front, VHOST_USER_SET_VRING_CALL, index, ring->call);
 	if (!err)
 		err = vhost_user_front_enable_ring(front, index, !ring->disabled);
+	return err;
+}
+
+int vhost_user_front_start_ring(struct vhost_user_front *front, unsigned int index,
+				const struct vhost_user_ring *ring)
+{
+	int patience = patient(front), err = start_ring(front, index, ring);
+
+	front->patience_ms = patience;
 	return err;
 }
 

@@ -24,7 +24,10 @@ struct vhost_user_region {
 	uint64_t fd_offset;
 };
 
-/* A back-end has this long for an answer at first, and that long when a vCPU waits for it. */
+/*
+ * A back-end has this long for an answer at first, and that long when a vCPU waits for it; but memory and
+ * the start of rings, which come when a guest's driver is ready, are slow as setting up is.
+ */
 #define VHOST_USER_SETUP_MS 30000
 #define VHOST_USER_GUEST_MS 10000
 
@@ -35,7 +38,7 @@ struct vhost_user_front {
 	uint64_t protocol_features; /* agreed */
 	uint64_t queues_max;
 	uint64_t memory_slots;
-	int patience_ms; /* for an answer; what stops a ring has more */
+	int patience_ms; /* for an answer; memory and rings have more */
 	bool broken; /* the connection is lost: calls answer -ENOTCONN */
 
 	bool knows_protocol;   /* VHOST_USER_F_PROTOCOL_FEATURES: rings wait to be enabled */

@@ -70,6 +70,7 @@ struct echo_device {
 	atomic_uint starts, stops, resets, memory_changes, served;
 	atomic_uint running_at_write; /* queues, at the last config_write() */
 	atomic_int fail_start; /* the errno that queue_start() answers */
+	atomic_uint slow_ms; /* what setting up takes it */
 	bool quiet_broken;
 };
 
@@ -169,6 +170,7 @@ static inline int echo_start(struct backend_device *device, struct backend_queue
 	struct echo_device *echo = echo_of(device);
 	struct echo_queue *eq = &echo->queues[queue->index];
 
+	usleep(atomic_load(&echo->slow_ms) * 1000);
 	if (atomic_load(&echo->fail_start))
 		return -atomic_load(&echo->fail_start);
 	queue->private = echo;
@@ -192,6 +194,7 @@ static inline void echo_stop(struct backend_device *device, struct backend_queue
 static inline void echo_memory_changed(struct backend_device *device,
 				       const struct guest_memory *memory)
 {
+	usleep(atomic_load(&echo_of(device)->slow_ms) * 1000);
 	atomic_fetch_add(&echo_of(device)->memory_changes, 1);
 }
 

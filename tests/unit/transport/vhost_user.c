@@ -552,6 +552,30 @@ static void test_packed_ring_from_zero(void **state)
 	back_close(&back);
 }
 
+/* What a back-end does when the guest's driver is ready may last longer than any other answer. */
+static void test_slow_start(void **state)
+{
+	struct vhost_user_front front;
+	struct guest_queue q;
+	struct back back;
+	struct guest guest;
+
+	back_open(&back, 1, -1);
+	guest_open(&guest);
+	front_connect(&front, back.path[0]);
+	atomic_store(&back.echo[0].slow_ms, 1500);
+	front.patience_ms = 500;
+	front_setup(&front, &guest, format_split);
+	queue_open(&q, &guest, 0, format_split);
+	front_start(&front, &q, queue_begin(&q));
+	assert_int_equal(front.patience_ms, 500);
+	queue_echo(&q, 20);
+	vhost_user_front_close(&front);
+	queue_close(&q);
+	guest_close(&guest);
+	assert_int_equal(back_close(&back), 0);
+}
+
 /* --fd: one connection, whose orderly end is the end of the program. */
 static void test_inherited_connection(void **state)
 {
@@ -664,6 +688,7 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_bare_protocol),
 		cmocka_unit_test(test_packed_ring_from_zero),
+		cmocka_unit_test(test_slow_start),
 		cmocka_unit_test(test_inherited_connection),
 		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_cannot_open),
