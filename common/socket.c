@@ -10,9 +10,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -325,4 +328,16 @@ int socket_receive(int fd, void *data, size_t size, int *fds, unsigned int *coun
 	if (count)
 		*count = have;
 	return error;
+}
+
+void socket_absolute(char *text, size_t size, const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	char folder[PATH_MAX], real[PATH_MAX];
+
+	snprintf(folder, sizeof(folder), "./");
+	if (slash)
+		snprintf(folder, sizeof(folder), "%.*s", (int)(name - path), path);
+	/* Without a folder there will be no socket either. */
+	snprintf(text, size, "%s/%s", realpath(folder, real) ? real : folder, name);
 }

@@ -33,4 +33,10 @@ int socket_send(int fd, const void *data, size_t size, const int *fds, unsigned 
  */
 int socket_receive(int fd, void *data, size_t size, int *fds, unsigned int *count, int timeout_ms);
 
+/*
+ * Where the socket @path is from the root on, whatever folder we were started in and by whatever name it
+ * is called. It may not be there yet.
+ */
+void socket_absolute(char *text, size_t size, const char *path);
+
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 #include <errno.h>
 #include <linux/virtio_ids.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -228,11 +229,13 @@ static int add_pv_disk(const struct shim_disk *disk, const char *name, bool verb
  */
 static void choose_mac(struct shim_net *net, const char *device, const char *attach)
 {
-	const char *place = net->link ? net->link : attach ? attach : "";
-	char text[TOOLSTACK_NAME_BYTES + 17], chance[17] = "";
+	char text[TOOLSTACK_NAME_BYTES + 17], chance[17] = "", path[2 * PATH_MAX] = "";
+	const char *place = net->link ? net->link : path;
 
 	if (net->has_mac)
 		return;
+	if (attach)
+		socket_absolute(path, sizeof(path), attach);
 	if (!strncmp(place, "socket:", 7))
 		ethernet_chance(chance);
 	snprintf(text, sizeof(text), "%s%s", device, chance);

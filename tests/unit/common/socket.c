@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -333,6 +334,34 @@ static void a_directory_that_stays_locked(void **state)
 	rmdir(directory);
 }
 
+/* One socket is called by many names; the same name is another socket in another folder. */
+static void a_path_is_the_same_from_everywhere(void **state)
+{
+	char a[] = "/tmp/socket-a-XXXXXX", b[] = "/tmp/socket-b-XXXXXX", cwd[PATH_MAX];
+	char from_root[2 * PATH_MAX], here[2 * PATH_MAX], dotted[2 * PATH_MAX], there[2 * PATH_MAX];
+
+	assert_non_null(getcwd(cwd, sizeof(cwd)));
+	assert_non_null(mkdtemp(a));
+	assert_non_null(mkdtemp(b));
+	assert_int_equal(chdir(a), 0);
+	snprintf(there, sizeof(there), "%s/guest.sock", a);
+	socket_absolute(from_root, sizeof(from_root), there);
+	socket_absolute(here, sizeof(here), "guest.sock");
+	snprintf(there, sizeof(there), "../%s/guest.sock", strrchr(a, '/') + 1);
+	socket_absolute(dotted, sizeof(dotted), there);
+	assert_int_equal(chdir(b), 0);
+	socket_absolute(there, sizeof(there), "guest.sock");
+	assert_int_equal(chdir(cwd), 0);
+	rmdir(a);
+	rmdir(b);
+	assert_int_equal(from_root[0], '/');
+	assert_string_equal(here, from_root);
+	assert_string_equal(dotted, from_root);
+	assert_string_not_equal(there, from_root);
+	socket_absolute(there, sizeof(there), "/no/such/folder/guest.sock");
+	assert_non_null(strstr(there, "/no/such/folder/"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -350,6 +379,7 @@ int main(void)
 		TEST(listening),
 		TEST(who_comes_at_once),
 		TEST(a_directory_that_stays_locked),
+		TEST(a_path_is_the_same_from_everywhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
