@@ -291,11 +291,14 @@ static void connect(struct pvnet *net, enum store_state state)
 /* The back-end serves our queues. */
 static void go_online(struct pvnet *net)
 {
-	int error;
+	int error = 0;
 
-	if (!net->queues || test_and_set_bit(PVNET_ONLINE, &net->flags))
+	/* Our Closing may have crossed its Connected: then it has yet to close, and so have we. */
+	if (!net->queues || pvnet_retired(net) || test_bit(PVNET_REOPEN, &net->flags) ||
+	    test_and_set_bit(PVNET_ONLINE, &net->flags))
 		return;
-	error = pvkit_device_switch(net->device, STORE_STATE_CONNECTED);
+	if (net->device->state == STORE_STATE_INITIALISED)
+		error = pvkit_device_switch(net->device, STORE_STATE_CONNECTED);
 	if (!error)
 		error = pvnet_show(net);
 	if (error) {

@@ -166,12 +166,11 @@ static int receive(struct sk_buff *skb, struct net_device *dev, struct packet_ty
 	return 0;
 }
 
-static void plug(struct kunit *test)
+static void announce(struct kunit *test)
 {
 	const char *const ones[] = {"feature-rx-copy", "feature-sg", "feature-gso-tcpv4",
 				    "feature-ipv6-csum-offload", "online"};
 	unsigned int i;
-	int error;
 
 	for (i = 0; i < ARRAY_SIZE(ones); i++)
 		say(ones[i], "1");
@@ -181,6 +180,13 @@ static void plug(struct kunit *test)
 	fake_store_set(FRONT "/backend-id", "0");
 	fake_store_set(FRONT "/backend", BACK);
 	EVENTUALLY(test, ask("state") == STORE_STATE_CONNECTED);
+}
+
+static void plug(struct kunit *test)
+{
+	int error;
+
+	announce(test);
 	serve(test);
 	EVENTUALLY(test, net_of() && test_bit(PVNET_REGISTERED, &net_of()->flags));
 	EVENTUALLY(test, netif_carrier_ok(net_of()->dev));
@@ -542,6 +548,28 @@ static void successor(struct kunit *test)
 	EVENTUALLY(test, xen_back_waiting(&self.rx, PVNET_RING) == PVNET_RING);
 }
 
+/* Other queues are wished for before the back-end is Connected, which then crosses our Closing. */
+static void reopened_early(struct kunit *test)
+{
+	announce(test);
+	EVENTUALLY(test, net_of());
+	rtnl_lock();
+	pvnet_reopen(net_of());
+	rtnl_unlock();
+	KUNIT_EXPECT_EQ(test, ask("state"), (u32)STORE_STATE_CLOSING);
+	serve(test);
+	msleep(20);
+	KUNIT_EXPECT_EQ(test, ask("state"), (u32)STORE_STATE_CLOSING);
+	let_go();
+	say("state", "6");
+	EVENTUALLY(test, ask("state") == STORE_STATE_INITIALISING);
+	say("state", "2");
+	EVENTUALLY(test, ask("state") == STORE_STATE_CONNECTED);
+	serve(test);
+	EVENTUALLY(test, test_bit(PVNET_REGISTERED, &net_of()->flags));
+	EVENTUALLY(test, netif_carrier_ok(net_of()->dev));
+}
+
 static void leave(struct kunit *test)
 {
 	struct pvkit_grants_count count;
@@ -601,6 +629,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(rx_keeps_page),
 	KUNIT_CASE(comes_back),
 	KUNIT_CASE(successor),
+	KUNIT_CASE(reopened_early),
 	{}
 	/* clang-format on */
 };
