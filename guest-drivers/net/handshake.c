@@ -9,10 +9,10 @@
  *	Closed, gone	free the queues; are Initialising if we asked for it (pvnet_reopen()),
  *			else Closed
  *
- * A back-end that is in InitWait when we were connected is another one, which knows nothing of our
- * queues: they are made anew, and we are Initialised until it is Connected. A retired device stays so
- * until it is bound to the driver again: who broke the protocol once is not asked to try again by
- * itself.
+ * A back-end that says InitWait when we are Connected is another one, which knows nothing of our queues:
+ * we close, and begin anew. That holds before we were online, too: the first may have died on the way. (We
+ * are never Initialised: Linux's own back-end does not hear that.) A retired device stays so until it is
+ * bound to the driver again: who broke the protocol once is not asked to try again by itself.
  */
 #include <linux/bpf.h>
 #include <linux/rtnetlink.h>
@@ -261,8 +261,7 @@ static int make_queues(struct pvnet *net)
 	return 0;
 }
 
-/* Where the back-end is to find the queues: in @state. */
-static void connect(struct pvnet *net, enum store_state state)
+static void connect(struct pvnet *net)
 {
 	int error;
 
@@ -281,7 +280,7 @@ static void connect(struct pvnet *net, enum store_state state)
 		error = netif_set_real_num_tx_queues(net->dev, net->queues)
 				?: netif_set_real_num_rx_queues(net->dev, net->queues);
 	if (!error)
-		error = pvkit_device_switch(net->device, state);
+		error = pvkit_device_switch(net->device, STORE_STATE_CONNECTED);
 	if (error) {
 		pvkit_device_fail(net->device, error, "cannot publish the queues");
 		pvnet_disconnect(net);
@@ -291,16 +290,13 @@ static void connect(struct pvnet *net, enum store_state state)
 /* The back-end serves our queues. */
 static void go_online(struct pvnet *net)
 {
-	int error = 0;
+	int error;
 
 	/* Our Closing may have crossed its Connected: then it has yet to close, and so have we. */
 	if (!net->queues || pvnet_retired(net) || test_bit(PVNET_REOPEN, &net->flags) ||
 	    test_and_set_bit(PVNET_ONLINE, &net->flags))
 		return;
-	if (net->device->state == STORE_STATE_INITIALISED)
-		error = pvkit_device_switch(net->device, STORE_STATE_CONNECTED);
-	if (!error)
-		error = pvnet_show(net);
+	error = pvnet_show(net);
 	if (error) {
 		pvkit_device_fail(net->device, error, "cannot register a network interface");
 		return;
@@ -321,29 +317,26 @@ void pvnet_reopen(struct pvnet *net)
 	pvkit_device_switch(net->device, STORE_STATE_CLOSING);
 }
 
+/* Said twice by the same one, it costs one handshake more. */
 static void backend_waits(struct pvnet *net)
 {
-	bool connected = net->device->state == STORE_STATE_CONNECTED;
-	bool online = test_bit(PVNET_ONLINE, &net->flags);
+	const bool closing = net->device->state != STORE_STATE_INITIALISING;
 
-	/* It has not got there yet: this is the state that we answered already. */
-	if (pvnet_retired(net) ||
-	    (!online && (connected || net->device->state == STORE_STATE_INITIALISED)))
-		return;
-	clear_bit(PVNET_REOPEN, &net->flags);
-	/*
-	 * Another one's Connected is what its predecessor served: it looks at us again when that has
-	 * changed, and might not see a state that we are in for a moment only.
-	 */
-	connect(net, connected ? STORE_STATE_INITIALISED : STORE_STATE_CONNECTED);
+	if (pvnet_retired(net) || (closing && test_bit(PVNET_REOPEN, &net->flags)))
+		return; /* it has yet to see that we close */
+	clear_bit(PVNET_REOPEN, &net->flags); /* a suspend came between */
+	if (net->device->state == STORE_STATE_CONNECTED)
+		pvnet_reopen(net);
+	else
+		connect(net);
 }
 
 static void backend_closes(struct pvnet *net)
 {
 	pvnet_quiesce(net);
 	netif_carrier_off(net->dev);
-	if (!test_bit(PVNET_REOPEN, &net->flags))
-		pvkit_device_switch(net->device, STORE_STATE_CLOSED);
+	/* Also if we asked for it: some are Closed only after us. */
+	pvkit_device_switch(net->device, STORE_STATE_CLOSED);
 }
 
 static void backend_closed(struct pvnet *net)

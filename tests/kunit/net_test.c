@@ -534,18 +534,37 @@ static void comes_back(struct kunit *test)
 	}
 }
 
-/* A back-end took over from one that died: it has to be told of new rings by a state that is another. */
+/* A back-end took over from one that died: it sees us close and begin anew. */
+static void serve_successor(struct kunit *test)
+{
+	let_go();
+	say("state", "2");
+	EVENTUALLY(test, ask("state") == STORE_STATE_CLOSING);
+	say("state", "5");
+	EVENTUALLY(test, ask("state") == STORE_STATE_CLOSED);
+	say("state", "6");
+	EVENTUALLY(test, ask("state") == STORE_STATE_INITIALISING);
+	say("state", "2");
+	EVENTUALLY(test, ask("state") == STORE_STATE_CONNECTED);
+	serve(test);
+	EVENTUALLY(test, test_bit(PVNET_REGISTERED, &net_of()->flags));
+	EVENTUALLY(test, netif_carrier_ok(net_of()->dev));
+}
+
 static void successor(struct kunit *test)
 {
 	plug(test);
 	kfree_skb(send(test, 100, 1));
-	let_go();
-	say("state", "2");
-	EVENTUALLY(test, ask("state") == STORE_STATE_INITIALISED);
-	serve(test);
-	EVENTUALLY(test, ask("state") == STORE_STATE_CONNECTED);
-	EVENTUALLY(test, netif_carrier_ok(net_of()->dev));
+	serve_successor(test);
 	EVENTUALLY(test, xen_back_waiting(&self.rx, PVNET_RING) == PVNET_RING);
+}
+
+/* The first one died before it was Connected. */
+static void early_successor(struct kunit *test)
+{
+	announce(test);
+	EVENTUALLY(test, net_of());
+	serve_successor(test);
 }
 
 /* Other queues are wished for before the back-end is Connected, which then crosses our Closing. */
@@ -629,6 +648,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(rx_keeps_page),
 	KUNIT_CASE(comes_back),
 	KUNIT_CASE(successor),
+	KUNIT_CASE(early_successor),
 	KUNIT_CASE(reopened_early),
 	{}
 	/* clang-format on */
