@@ -17,7 +17,8 @@
  *
  * Locks: the bus lock of pci.h, then ->lock of the device. vCPU threads come with the first where they
  * touch the configuration space, and with none to the registers; the events thread with none. So a
- * back-end that hangs holds up who touches its device, not the bus. The back-end is asked under ->lock, so its answers never mix; a message on the
+ * back-end that hangs holds up who touches registers of its device, not the bus; but who touches its
+ * configuration space meanwhile waits with the bus. The back-end is asked under ->lock, so its answers never mix; a message on the
  * back-channel is taken before the lock, because the back-end may wait for the answer to it
  * while a vCPU that holds the lock waits for the back-end.
  */
