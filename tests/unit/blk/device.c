@@ -177,6 +177,9 @@ static void test_counters(void **state)
 	assert_int_equal(request(&h, VIRTIO_BLK_T_IN, UINT64_MAX, data, 512), VIRTIO_BLK_S_IOERR);
 	stats = stats_queue(h.stats, 0);
 	assert_int_equal(stats_read(&stats->active), 1);
+	/* The requests may have come so fast that its thread has not slept yet: now it will. */
+	for (i = 0; i < 10000 && !stats_read(&stats->sleeps); i++)
+		usleep(1000);
 	stop_queue(&h);
 	assert_int_equal(stats_read(&stats->active), 0);
 	assert_int_equal(stats_read(&stats->requests[STATS_BLK_WRITE]), 1);
