@@ -105,7 +105,7 @@ static struct pvkit_driver driver = {
 #define EVENTUALLY(test, condition)                                                                \
 	do {                                                                                       \
 		int tries;                                                                         \
-		for (tries = 0; tries < 300 && !(condition); tries++)                              \
+		for (tries = 0; tries < 1500 && !(condition); tries++)                              \
 			msleep(10);                                                                \
 		KUNIT_EXPECT_TRUE(test, condition);                                                \
 	} while (0)

@@ -32,7 +32,7 @@ static struct {
 #define EVENTUALLY(test, condition)                           \
 	do {                                                  \
 		int tries;                                    \
-		for (tries = 0; tries < 300 && !(condition);) \
+		for (tries = 0; tries < 1500 && !(condition);) \
 			msleep(++tries > 5 ? 10 : 1);         \
 		KUNIT_ASSERT_TRUE(test, condition);           \
 	} while (0)
