@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 #include "hypervisor-shim/pv/start.h"
 
-#include <sys/resource.h>
-
+#include "common/descriptors.h"
 #include "hypervisor-shim/pv/attach.h"
 #include "hypervisor-shim/pv/platform.h"
 #include "hypervisor-shim/pv/pv.h"
@@ -10,17 +9,6 @@
 #include "hypervisor-shim/pv/toolstack.h"
 #include "hypervisor-shim/pv/xen.h"
 #include "hypervisor-shim/vm.h"
-
-/* A port of a back-end takes two descriptors, and the usual soft limit is for programs that select(). */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 static int connect_store(bool xen)
 {
@@ -36,7 +24,7 @@ int pv_start(const struct pv_options *options)
 	const struct attach_ram ram = {.memory = vm_memory, .region_fd = vm_region_fd};
 	int result = pv_store_open(PV_GUEST);
 
-	raise_descriptor_limit();
+	descriptors_raise_limit();
 	if (!result)
 		result = attach_open(&ram, toolstack_lost);
 	if (!result)

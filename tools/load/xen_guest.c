@@ -8,13 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "abi/platform.h"
 #include "abi/xen_ring.h"
+#include "common/descriptors.h"
 #include "common/log.h"
 #include "common/socket.h"
 #include "hypervisor-shim/pv/attach.h"
@@ -63,17 +63,6 @@ static const struct event_channel_ops port_ops = {
 
 /* ---- opening and closing --------------------------------------------------------------------- */
 
-/* A port takes two descriptors, and the usual soft limit is for programs that select(). */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 static void set_paths(const char *device)
 {
 	const char *id = strchr(device, '/');
@@ -88,7 +77,7 @@ void xen_guest_open(const struct load_memory *memory, const char *device)
 	const struct attach_ram ram = {.memory = guest_memory, .region_fd = guest_memory_fd};
 	struct platform_pending *pending;
 
-	raise_descriptor_limit();
+	descriptors_raise_limit();
 	guest.memory_fd = memory->region.fd;
 	guest.memory.count = 0;
 	guest.next_grant = GRANTS_RESERVED;
