@@ -37,6 +37,7 @@ struct speaker {
 	uint32_t request_producer, response_consumer;
 	struct message events[64]; /* that came before an answer */
 	unsigned int event_count;
+	bool forgets_events; /* what comes before an answer is not kept */
 };
 
 static inline void speaker_connect(struct speaker *speaker, unsigned int domain)
@@ -213,6 +214,8 @@ static inline void take_answer(struct speaker *speaker, struct message *answer)
 			return;
 		assert_int_equal(answer->header.request, 0);
 		assert_int_equal(answer->header.transaction, 0);
+		if (speaker->forgets_events)
+			continue;
 		assert_true(speaker->event_count < 64);
 		speaker->events[speaker->event_count++] = *answer;
 	}
