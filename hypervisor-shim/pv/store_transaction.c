@@ -74,12 +74,48 @@ static bool noted(const struct store_transaction *transaction, const char *path)
 	return false;
 }
 
+struct weight {
+	unsigned int nodes;
+	size_t bytes;
+};
+
+static void weigh(void *context, const struct store_node *node, const char *path)
+{
+	struct weight *weight = context;
+
+	weight->nodes++;
+	weight->bytes += sizeof(*node) + node->value_size;
+}
+
+/*
+ * One note removes any number of nodes: each lives on until the end, and the commit tells the
+ * watches of each. So a guest that makes and removes them in turns pays for every one.
+ */
+static int charge_removed(struct store_transaction *transaction, const char *path,
+			  const struct store_node *removed)
+{
+	struct weight weight = {0};
+
+	if (transaction->error || store_domain_privileged(transaction->peer->domain))
+		return transaction->error;
+	store_node_walk(removed, path, weigh, &weight);
+	if (weight.nodes > STORE_TRANSACTION_NODES - transaction->removed ||
+	    !store_peer_affords(transaction->peer, weight.bytes))
+		return doomed(transaction, -ENOSPC);
+	transaction->removed += weight.nodes;
+	transaction->bytes += weight.bytes;
+	store_peer_account(transaction->peer, (ssize_t)weight.bytes);
+	return 0;
+}
+
 int store_transaction_changed(struct store_transaction *transaction, enum store_change_kind kind,
 			      const char *path, const struct store_node *old)
 {
 	char *copy;
 
 	if (kind == STORE_CHANGE_WRITTEN && noted(transaction, path))
+		return transaction->error;
+	if (kind == STORE_CHANGE_REMOVED && charge_removed(transaction, path, old))
 		return transaction->error;
 	copy = note(transaction, (void **)&transaction->changes, transaction->change_count,
 		    sizeof(*transaction->changes), path);

@@ -38,6 +38,7 @@ struct store_transaction {
 	unsigned int seen_count;
 	struct store_change *changes;
 	unsigned int change_count;
+	unsigned int removed; /* a guest's: nodes, of all subtrees */
 	size_t bytes;
 };
 

@@ -299,6 +299,50 @@ static void test_limits(void **state)
 		"domain 1: 3 nodes, 0 watches, 0 transactions, 0 messages for others, 0 bytes");
 }
 
+/* One note may remove many nodes, and the commit tells of each: they count as notes do. */
+static void test_removed_subtrees(void **state)
+{
+	static const char wanted[] =
+		"domain 1: 3 nodes, 0 watches, 0 transactions, 0 messages for others, 0 bytes";
+	char path[2 * 950];
+	struct message answer;
+	unsigned int i, size;
+	uint32_t id;
+
+	for (i = 0; i < sizeof(path); i++)
+		path[i] = i % 2 ? '/' : 'd';
+	path[sizeof(path) - 1] = 0;
+	/* All that a guest may have can go at once, */
+	id = begin(&guest);
+	asked_bytes(&guest, STORE_MKDIR, id, path, sizeof(path), "OK", 3);
+	for (i = 0; i < STORE_QUOTA_NODES - 3 - 950; i++) {
+		size = (unsigned int)snprintf(answer.payload, sizeof(answer.payload), "d/%u", i);
+		asked_bytes(&guest, STORE_MKDIR, id, answer.payload, size + 1, "OK", 3);
+	}
+	ok(&guest, STORE_RM, id, "d");
+	commit(&guest, id);
+	assert_counts(wanted);
+	/* but not again and again. */
+	id = begin(&guest);
+	for (i = 0; i < 500; i++) {
+		asked_bytes(&guest, STORE_MKDIR, id, path, sizeof(path), "OK", 3);
+		ask(&guest, STORE_RM, id, "d", &answer);
+		if (answer.header.type == STORE_ERROR)
+			break;
+	}
+	assert_int_equal(i, 1);
+	assert_string_equal(answer.payload, STORE_ENOSPC);
+	refused(&guest, STORE_TRANSACTION_END, id, "T", STORE_ENOSPC);
+	assert_counts(wanted);
+	/* Domain 0 may. */
+	id = begin(&backend);
+	for (i = 0; i < 3; i++) {
+		asked_bytes(&backend, STORE_MKDIR, id, path, sizeof(path), "OK", 3);
+		ok(&backend, STORE_RM, id, "d");
+	}
+	commit(&backend, id);
+}
+
 /* Two transactions that fit one by one and not together. */
 static void test_quota_at_commit(void **state)
 {
@@ -366,6 +410,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_counts_stay_exact, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reset_inside, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_removed_subtrees, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_quota_at_commit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_writes_without_end, setup, teardown),
 	};
