@@ -25,7 +25,8 @@
 static struct {
 	struct toolstack_device device[TOOLSTACK_DEVICES_MAX];
 	unsigned int count;
-	bool close_in_steps;
+	bool linux_guest;
+	unsigned int vcpus; /* of that */
 } toolstack;
 
 unsigned int toolstack_disk_id(unsigned int number)
@@ -90,6 +91,14 @@ static void put_mac(const struct directory *directory, const uint8_t *mac)
 	put(directory, NETIF_KEY_MAC, value);
 }
 
+/* Whoever plugged it in need not have given it one. */
+static bool has_mac(const struct toolstack_device *device)
+{
+	static const uint8_t none[sizeof(device->mac)];
+
+	return memcmp(device->mac, none, sizeof(none)) != 0;
+}
+
 static void put_rate(const struct directory *directory, const struct toolstack_device *device)
 {
 	char value[48];
@@ -118,7 +127,8 @@ static void put_front(struct toolstack_client *client, const struct toolstack_de
 		put(&front, BLKIF_KEY_DEVICE_TYPE, "disk");
 	} else {
 		put(&front, "handle", id_of(device));
-		put_mac(&front, device->mac);
+		if (has_mac(device))
+			put_mac(&front, device->mac);
 		if (device->mtu)
 			put_number(&front, NETIF_KEY_MTU, device->mtu);
 	}
@@ -136,7 +146,7 @@ static void put_back(struct toolstack_client *client, const struct toolstack_dev
 	put(&back, STORE_KEY_FRONTEND, front);
 	put_number(&back, STORE_KEY_FRONTEND_ID, PV_GUEST);
 	put_number(&back, STORE_KEY_ONLINE, 1);
-	if (toolstack.close_in_steps)
+	if (toolstack.linux_guest)
 		put_number(&back, STORE_KEY_CLOSE_STEPS, 1);
 	if (is_disk(device)) {
 		put(&back, BLKIF_KEY_MODE, device->read_only ? "r" : "w");
@@ -162,17 +172,15 @@ static void put_class(struct toolstack_client *client, const struct toolstack_de
 	toolstack_client_directory(client, path, PV_BACKEND, PV_GUEST);
 }
 
-static int put_device(const struct toolstack_device *device, bool whole)
+static int put_device(const struct toolstack_device *device)
 {
 	struct toolstack_client client;
 	int result = -EAGAIN;
 
 	for (unsigned int i = 0; result == -EAGAIN && i < TRIES_MAX; i++) {
 		toolstack_client_begin(&client);
-		if (whole) {
-			put_class(&client, device);
-			put_back(&client, device);
-		}
+		put_class(&client, device);
+		put_back(&client, device);
 		put_front(&client, device);
 		result = toolstack_client_end(&client);
 	}
@@ -182,26 +190,33 @@ static int put_device(const struct toolstack_device *device, bool whole)
 	return result;
 }
 
-int toolstack_serve_linux(unsigned int vcpus)
+static void put_linux(struct toolstack_client *client)
 {
 	static const char *const names[] = {"control", "data", "error"};
-	struct toolstack_client client;
 	char path[64];
-	int result;
 
-	toolstack.close_in_steps = true;
-
-	toolstack_client_begin(&client);
 	for (unsigned int i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		snprintf(path, sizeof(path), "/local/domain/%u/%s", PV_GUEST, names[i]);
-		toolstack_client_directory(&client, path, PV_GUEST, PV_BACKEND);
+		toolstack_client_directory(client, path, PV_GUEST, PV_BACKEND);
 	}
 	snprintf(path, sizeof(path), "/local/domain/%u/cpu", PV_GUEST);
-	toolstack_client_directory(&client, path, PV_BACKEND, PV_GUEST);
-	for (unsigned int i = 0; i < vcpus; i++) {
+	toolstack_client_directory(client, path, PV_BACKEND, PV_GUEST);
+	for (unsigned int i = 0; i < toolstack.vcpus; i++) {
 		snprintf(path, sizeof(path), "/local/domain/%u/cpu/%u/availability", PV_GUEST, i);
-		toolstack_client_write(&client, path, "online");
+		toolstack_client_write(client, path, "online");
 	}
+}
+
+int toolstack_serve_linux(unsigned int vcpus)
+{
+	struct toolstack_client client;
+	int result;
+
+	toolstack.linux_guest = true;
+	toolstack.vcpus = vcpus;
+
+	toolstack_client_begin(&client);
+	put_linux(&client);
 	result = toolstack_client_end(&client);
 	if (result < 0)
 		log_error("cannot write the guest's directories into the store: %s",
@@ -215,7 +230,7 @@ int toolstack_add(const struct toolstack_device *device)
 
 	if (toolstack.count == TOOLSTACK_DEVICES_MAX)
 		return -ENOSPC;
-	result = put_device(device, true);
+	result = put_device(device);
 	if (!result)
 		toolstack.device[toolstack.count++] = *device;
 	return result;
@@ -262,18 +277,113 @@ void toolstack_lost(const char *name)
 	write_back(name, STORE_KEY_STATE, STORE_STATE_CLOSED);
 }
 
+/* ---- the guest starts anew ------------------------------------------------------------------- */
+
+static const struct toolstack_device *find(const char *name)
+{
+	for (unsigned int i = 0; i < toolstack.count; i++) {
+		if (!strcmp(toolstack.device[i].name, name))
+			return &toolstack.device[i];
+	}
+	return NULL;
+}
+
+static bool read_front(const char *name, const char *key, char *value, unsigned int size)
+{
+	char front[128], path[160];
+
+	front_path(front, name);
+	snprintf(path, sizeof(path), "%s/%s", front, key);
+	return pv_store_read(path, value, size) >= 0;
+}
+
+/*
+ * A device that was plugged in through the store. What its name does not tell is in the guest's own
+ * directory alone: what the guest wrote there instead, only the guest believes.
+ */
+static void learn(struct toolstack_device *device, const char *name)
+{
+	uint8_t mac[sizeof(device->mac)];
+	char value[24];
+
+	*device = (struct toolstack_device){0};
+	snprintf(device->name, sizeof(device->name), "%s", name);
+	if (read_front(name, NETIF_KEY_MAC, value, sizeof(value)) &&
+	    sscanf(value, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &mac[0], &mac[1], &mac[2], &mac[3],
+		   &mac[4], &mac[5]) == 6)
+		memcpy(device->mac, mac, sizeof(mac));
+	if (read_front(name, NETIF_KEY_MTU, value, sizeof(value)))
+		device->mtu = strtoull(value, NULL, 10);
+}
+
+static void put_front_anew(struct toolstack_client *client, const char *name)
+{
+	const struct toolstack_device *device = find(name);
+	struct toolstack_device plugged;
+
+	if (!is_described(name))
+		return;
+	if (!device) {
+		learn(&plugged, name);
+		device = &plugged;
+		put_class(client, device);
+	}
+	put_front(client, device);
+}
+
+/* All that have a back-end's directory; listed in the transaction, as who unplugs one disturbs it. */
+static void put_fronts_anew(struct toolstack_client *client, const char *class)
+{
+	char path[128], ids[STORE_PAYLOAD_MAX + 1], name[TOOLSTACK_NAME_BYTES];
+	unsigned int size;
+
+	snprintf(path, sizeof(path), "/local/domain/%u/backend/%s/%u", PV_BACKEND, class, PV_GUEST);
+	size = toolstack_client_list(client, path, ids);
+	for (const char *id = ids; id < ids + size; id += strlen(id) + 1) {
+		if ((size_t)snprintf(name, sizeof(name), "%s/%s", class, id) < sizeof(name))
+			put_front_anew(client, name);
+	}
+}
+
+/*
+ * The directory as a whole is the old guest's, which may have filled or removed it, and what it
+ * owns counts against the new one. In one transaction, so that a back-end sees its front-end begin
+ * anew, not go.
+ */
+static void put_home_anew(struct toolstack_client *client)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/local/domain/%u", PV_GUEST);
+	toolstack_client_remove(client, path);
+	toolstack_client_directory(client, path, PV_GUEST, PV_GUEST);
+	if (toolstack.linux_guest)
+		put_linux(client);
+	for (unsigned int i = 0; i < toolstack.count; i++)
+		put_class(client, &toolstack.device[i]);
+	put_fronts_anew(client, "vbd");
+	put_fronts_anew(client, "vif");
+}
+
 /* The guest's connection too: its watches would fire for what is written next. */
 void toolstack_restarted(void)
 {
+	struct toolstack_client client;
+	int result = -EAGAIN;
+
 	pv_store_reset_guest();
-	for (unsigned int i = 0; i < toolstack.count; i++) {
-		if (is_described(toolstack.device[i].name))
-			put_device(&toolstack.device[i], false);
+	for (unsigned int i = 0; result == -EAGAIN && i < TRIES_MAX; i++) {
+		toolstack_client_begin(&client);
+		put_home_anew(&client);
+		result = toolstack_client_end(&client);
 	}
+	if (result < 0)
+		log_error("cannot write the new guest's directories into the store: %s",
+			  strerror(-result));
 }
 
 void toolstack_close(void)
 {
 	toolstack.count = 0;
-	toolstack.close_in_steps = false;
+	toolstack.linux_guest = false;
 }

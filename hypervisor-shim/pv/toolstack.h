@@ -5,8 +5,10 @@
  *	/local/domain/1/device/CLASS/ID			the guest's, who writes it
  *	/local/domain/0/backend/CLASS/1/ID		the back-end's
  *
- * When the guest starts anew its directories are made anew, in one transaction: whatever a front-end
- * had written is gone, state is Initialising again, and back-ends stop and wait for it.
+ * When the guest starts anew /local/domain/1 is made anew, in one transaction, as if the devices
+ * that have a back-end's directory were added to an empty one: whatever the old guest had written or
+ * removed is as it was, state is Initialising again, and back-ends stop and wait for it. So no guest
+ * lives on another one's quota.
  */
 #ifndef PVKIT_HYPERVISOR_SHIM_PV_TOOLSTACK_H
 #define PVKIT_HYPERVISOR_SHIM_PV_TOOLSTACK_H

@@ -108,42 +108,62 @@ int toolstack_client_end(struct toolstack_client *client)
 	return client->error;
 }
 
-/* @second: NULL, or more text. A path that is not there is nothing to remove. */
-static void request(struct toolstack_client *client, enum store_message type, const char *path,
-		    const char *second, const char *third, bool last_nul)
+/*
+ * @second: NULL, or more text. A path that is not there is nothing to remove, nor to list. False:
+ * not done, and @packet has no answer.
+ */
+static bool request(struct toolstack_client *client, struct packet *packet, enum store_message type,
+		    const char *path, const char *second, const char *third, bool last_nul)
 {
-	struct packet packet;
 	int result;
 
 	if (client->error)
-		return;
-	begin_packet(&packet, type);
-	if (!append(&packet, path, true) || (second && !append(&packet, second, last_nul)) ||
-	    (third && !append(&packet, third, last_nul)))
+		return false;
+	begin_packet(packet, type);
+	if (!append(packet, path, true) || (second && !append(packet, second, last_nul)) ||
+	    (third && !append(packet, third, last_nul)))
 		result = -E2BIG;
 	else
-		result = ask(client, &packet);
-	if (type != STORE_RM || result != -ENOENT)
+		result = ask(client, packet);
+	if (result != -ENOENT || (type != STORE_RM && type != STORE_DIRECTORY))
 		client->error = result;
+	return !result;
+}
+
+unsigned int toolstack_client_list(struct toolstack_client *client, const char *path,
+				   char names[STORE_PAYLOAD_MAX + 1])
+{
+	struct packet packet;
+
+	if (!request(client, &packet, STORE_DIRECTORY, path, NULL, NULL, false))
+		return 0;
+	memcpy(names, packet.payload, packet.header.length + 1);
+	return packet.header.length;
 }
 
 void toolstack_client_remove(struct toolstack_client *client, const char *path)
 {
-	request(client, STORE_RM, path, NULL, NULL, false);
+	struct packet packet;
+
+	request(client, &packet, STORE_RM, path, NULL, NULL, false);
 }
 
 void toolstack_client_write(struct toolstack_client *client, const char *path, const char *value)
 {
-	request(client, STORE_WRITE, path, value, NULL, false);
+	struct packet packet;
+
+	request(client, &packet, STORE_WRITE, path, value, NULL, false);
 }
 
 void toolstack_client_directory(struct toolstack_client *client, const char *path,
 				unsigned int owner, unsigned int reader)
 {
 	char first[16], second[16];
+	struct packet packet;
 
-	request(client, STORE_MKDIR, path, NULL, NULL, false);
+	request(client, &packet, STORE_MKDIR, path, NULL, NULL, false);
 	snprintf(first, sizeof(first), "n%u", owner);
 	snprintf(second, sizeof(second), "r%u", reader);
-	request(client, STORE_SET_PERMISSIONS, path, first, second, true);
+	request(client, &packet, STORE_SET_PERMISSIONS, path, first,
+		owner == reader ? NULL : second, true);
 }

@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "abi/store.h"
+
 struct toolstack_client {
 	int fd;
 	uint32_t transaction;
@@ -21,7 +23,16 @@ int toolstack_client_end(struct toolstack_client *client);
 
 void toolstack_client_remove(struct toolstack_client *client, const char *path);
 void toolstack_client_write(struct toolstack_client *client, const char *path, const char *value);
-/* A directory that @owner owns and @reader may read, and what is later made below it. */
+/*
+ * The names of what is below @path, each with its NUL, and their size: 0 where there is no @path, or
+ * after an error.
+ */
+unsigned int toolstack_client_list(struct toolstack_client *client, const char *path,
+				   char names[STORE_PAYLOAD_MAX + 1]);
+/*
+ * A directory that @owner owns and @reader may read, and what is later made below it; the same
+ * number twice where nobody else should.
+ */
 void toolstack_client_directory(struct toolstack_client *client, const char *path,
 				unsigned int owner, unsigned int reader);
 
