@@ -46,8 +46,10 @@ static void check_connection(const struct program_spec *program, const struct da
 			    !!config->attach + (config->attach_fd != DAEMON_NO_FD);
 
 	if (ways != 1)
-		daemon_usage_error(program,
-				   "one of --socket-path, --fd, --attach and --attach-fd is needed");
+		daemon_usage_error(
+			program,
+			ways ? "--socket-path, --fd, --attach and --attach-fd exclude each other" :
+			       "one of --socket-path, --fd, --attach and --attach-fd is needed");
 	if (daemon_attaches(config) && !config->device)
 		daemon_usage_error(program, "--attach and --attach-fd need --device");
 	if (!daemon_attaches(config) && config->device)

@@ -38,20 +38,9 @@ static int parse_link(void *context, const char *value, char *reason, size_t rea
 static int parse_mac(void *context, const char *value, char *reason, size_t reason_size)
 {
 	struct config *config = context;
-	uint8_t *mac = config->mac;
-	int length = 0;
 
-	if (sscanf(value, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2],
-		   &mac[3], &mac[4], &mac[5], &length) != 6 ||
-	    value[length] || strlen(value) != 17) {
-		snprintf(reason, reason_size, "'%s' is not of the form 52:54:00:12:34:56", value);
+	if (ethernet_parse(config->mac, value, reason, reason_size) < 0)
 		return -1;
-	}
-	if (mac[0] & 1) {
-		snprintf(reason, reason_size,
-			 "'%s' is a group address: its first byte must be even", value);
-		return -1;
-	}
 	config->has_mac = true;
 	return 0;
 }

@@ -74,7 +74,9 @@ static int option_set_item(const struct option_spec *list, char *item, bool firs
 		value = item;
 	}
 	if (!spec) {
-		snprintf(reason, size, "'%.*s' is no key of this list", (int)length, item);
+		snprintf(reason, size,
+			 "'%.*s' is no key of this list; a comma inside a value is written twice",
+			 (int)length, item);
 		return -1;
 	}
 	if (seen[spec - list] && spec->kind != OPTION_LIST) {

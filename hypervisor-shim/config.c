@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/ethernet.h"
 #include "common/log.h"
 #include "common/option.h"
 #include "hypervisor-shim/config.h"
@@ -44,21 +45,9 @@ static const char *const cache_names[] = {"default", "writeback", "direct", NULL
 static int parse_mac(void *context, const char *value, char *reason, size_t reason_size)
 {
 	struct shim_net *net = context;
-	unsigned int byte[6];
-	char more;
 
-	if (sscanf(value, "%2x:%2x:%2x:%2x:%2x:%2x%c", &byte[0], &byte[1], &byte[2], &byte[3],
-		   &byte[4], &byte[5], &more) != 6) {
-		snprintf(reason, reason_size, "'%s' is no address like 52:54:00:12:34:56", value);
+	if (ethernet_parse(net->mac, value, reason, reason_size) < 0)
 		return -1;
-	}
-	if (byte[0] & 1) {
-		snprintf(reason, reason_size,
-			 "'%s' is a multicast address, the first byte must be even", value);
-		return -1;
-	}
-	for (int i = 0; i < 6; i++)
-		net->mac[i] = (uint8_t)byte[i];
 	net->has_mac = true;
 	return 0;
 }
@@ -275,6 +264,9 @@ static const struct program_spec shim_program = {
 		"A stock distribution kernel needs no special command line: it finds its CPUs, "
 		"devices, power-off and reset by ACPI, and its time by kvmclock.\n"
 		"\n"
+		"In the lists of --disk and --net a comma inside a value is written twice: "
+		"--net link=user,,hostfwd=tcp::2222-:22.\n"
+		"\n"
 		"SIGTERM, SIGINT and SIGHUP end the guest at once.",
 	.examples =
 		"pvkit-shim --kernel /boot/vmlinuz --initrd /boot/initrd.img --memory 2G --cpus 2 \\\n"
@@ -336,7 +328,10 @@ static void check_disk(struct shim_disk *disk, unsigned int number,
 	check_bus(what, disk->bus, disk->vhost_user, disk->packed, disk->queue_size);
 	check_queue_size(what, disk->queue_size);
 	if (!!disk->path + !!disk->vhost_user + null != 1 && !(disk->bus == BUS_PV && others))
-		refuse(what, "expected one of path=, vhost-user= and engine=null");
+		refuse(what, disk->bus == BUS_PV ?
+				     "expected one of path= and engine=null, or --attach=PATH "
+				     "for a back-end that you start yourself" :
+				     "expected one of path=, vhost-user= and engine=null");
 	if (null != !!disk->size)
 		refuse(what, "size= and engine=null belong together");
 	if (disk->vhost_user &&
@@ -356,7 +351,10 @@ static void check_net(struct shim_net *net, unsigned int number, const struct sh
 	check_bus(what, net->bus, net->vhost_user, net->packed, net->queue_size);
 	check_queue_size(what, net->queue_size);
 	if (!!net->link + !!net->vhost_user != 1 && !(net->bus == BUS_PV && config->attach))
-		refuse(what, "expected one of link= and vhost-user=");
+		refuse(what, net->bus == BUS_PV ?
+				     "expected link=, or --attach=PATH for a back-end that you "
+				     "start yourself" :
+				     "expected one of link= and vhost-user=");
 	if (net->rate_us && net->bus != BUS_PV)
 		refuse(what, "rate= limits paravirtual devices only; add bus=pv, or limit the tap "
 			     "with tc");

@@ -159,6 +159,10 @@ int main(int argc, char **argv)
 		warn_of_software_kvm();
 		if (console_start() == 0 && machine_start() == 0)
 			status = run(&config);
+	} else {
+		take_signals();
+		if (last_signal)
+			status = EXIT_SIGNAL + last_signal;
 	}
 	/* The guest stops before its console does, and its disks close before their daemons end. */
 	machine_stop();

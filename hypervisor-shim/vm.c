@@ -15,6 +15,8 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -31,6 +33,7 @@
 #define KVM_TSS          (VM_KVM_START + 0x1000) /* three pages */
 #define PCI64_SIZE_MAX   (64ULL << 30)
 #define HUGE_PAGE        (2ULL << 20)
+#define POPULATE_PIECE   (64ULL << 20) /* a signal waits for so much: tens of milliseconds */
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
@@ -361,25 +364,60 @@ static void make_huge(const struct guest_region *region)
 	}
 }
 
+/* What the host could give away now; UINT64_MAX where it does not say. */
+static uint64_t host_available(void)
+{
+	FILE *file = fopen("/proc/meminfo", "re");
+	unsigned long long kibibytes = 0;
+	char line[128];
+
+	while (file && !kibibytes && fgets(line, sizeof(line), file))
+		sscanf(line, "MemAvailable: %llu kB", &kibibytes);
+	if (file)
+		fclose(file);
+	return kibibytes ? (uint64_t)kibibytes << 10 : UINT64_MAX;
+}
+
+static bool signal_waits(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 &&
+	       (sigismember(&pending, SIGTERM) > 0 || sigismember(&pending, SIGINT) > 0 ||
+		sigismember(&pending, SIGHUP) > 0);
+}
+
+/* In pieces, so that a signal need not wait for all of it. */
+static int populate(const struct guest_region *region)
+{
+	uint64_t size;
+
+	for (uint64_t at = 0; at < region->size; at += size) {
+		size = region->size - at < POPULATE_PIECE ? region->size - at : POPULATE_PIECE;
+		if (madvise(region->host + at, size, MADV_POPULATE_WRITE) < 0)
+			return -errno;
+		if (signal_waits())
+			return -EINTR;
+	}
+	make_huge(region);
+	return 0;
+}
+
 int vm_preallocate(void)
 {
-	int result;
+	/* To find that out by taking it would cost other processes their lives. */
+	uint64_t available = host_available();
+	int result = vm.ram_size > available ? -ENOMEM : 0;
 
 	vm.preallocate = true;
-	for (uint32_t i = 0; i < vm.memory.count; i++) {
-		const struct guest_region *region = &vm.memory.region[i];
-
-		if (madvise(region->host, region->size, MADV_POPULATE_WRITE) < 0) {
-			result = -errno;
-			log_errno(
-				"cannot take %llu MiB of memory from the host; give the guest less "
-				"--memory, or leave out --prealloc",
-				(unsigned long long)region->size >> 20);
-			return result;
-		}
-		make_huge(region);
-	}
-	return 0;
+	for (uint32_t i = 0; !result && i < vm.memory.count; i++)
+		result = populate(&vm.memory.region[i]);
+	if (result && result != -EINTR)
+		log_error("cannot take %llu MiB of memory from the host, which has %llu MiB "
+			  "available: %s; give the guest less --memory, or leave out --prealloc",
+			  (unsigned long long)vm.ram_size >> 20,
+			  (unsigned long long)available >> 20, strerror(-result));
+	return result;
 }
 
 int vm_reset(void)

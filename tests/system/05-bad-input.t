@@ -47,6 +47,10 @@ ok 'netd: a tap without a name' refuses 'tap' "$netd" --socket-path="$socket" --
 ok 'netd: a name too long for a tap' refuses 'a-name-that-is-too-long' "$netd" --socket-path="$socket" --link=tap:a-name-that-is-too-long
 ok 'netd: a socket link to nowhere' refuses 'nowhere' "$netd" --socket-path="$socket" --link="socket:$scratch/nowhere/x"
 ok "netd: another program's device" refuses '--device.*vbd/51712.*vif/NUMBER' "$netd" --attach="$socket" --device=vbd/51712 --link=null
+ok 'netd: two ways to be found' refuses 'exclude' "$netd" --socket-path="$socket" --fd=5 --link=null
+ok "netd: nobody's address" refuses 'mac.*nobody' "$netd" --socket-path="$socket" --link=null --mac=00:00:00:00:00:00
+ok 'load: two ways to a back-end' refuses 'exclude' "$BUILD/pvkit-load" --socket="$socket" --attach="$socket"
+ok 'top: a folder that is none' refuses 'Not a directory' env PVKIT_STATS_DIR=/dev/null "$BUILD/pvkit-top" --once
 ok 'top: an output that takes nothing' refuses 'output' sh -c "$BUILD/pvkit-top --json --once >/dev/full"
 
 # What another process holds.

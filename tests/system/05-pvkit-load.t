@@ -170,11 +170,17 @@ fails() {
 	ok 'a device that nobody has' fails f6 'attached, and does not serve vbd/51712' --timeout=1 -- \
 		pvkit-blkd --device=vbd/99 --engine=null --null-size=1G
 }
+leaves_no_socket() {
+	spawn left "$BUILD/pvkit-load" --attach="$scratch/left.xen"
+	within 5 test -S "$scratch/left.xen" && stop left
+	[ ! -e "$scratch/left.xen" ]
+}
+ok 'ended while nobody attached: no socket is left' leaves_no_socket
 ok 'nobody who attaches' refused 1 'no back-end attached within 1 s' \
 	"$BUILD/pvkit-load" --attach="$scratch/none.xen" --timeout=1
 ok 'and no socket is left' test ! -e "$scratch/none.xen"
 ok 'a Xen ring by vhost-user' refused 2 'use --attach' load nobody --ring=xen
-ok 'both kinds of connection' refused 2 'one of --socket and --attach' load nobody --attach="$scratch/none.xen"
+ok 'both kinds of connection' refused 2 'exclude each other' load nobody --attach="$scratch/none.xen"
 
 attach victim --runtime=60 -- pvkit-blkd --device=vbd/51712 --engine=null --null-size=1G
 sleep 0.7

@@ -332,7 +332,8 @@ static void check_net(const struct load_config *config)
 static void choose_ring(struct load_config *config)
 {
 	if (!config->socket == !config->attach)
-		bad("one of --socket and --attach is needed");
+		bad(config->socket ? "--socket and --attach exclude each other" :
+				     "one of --socket and --attach is needed");
 	config->path = config->attach ? config->attach : config->socket;
 	if (config->ring == LOAD_RING_OF_CONNECTION)
 		config->ring = config->attach ? LOAD_XEN : LOAD_SPLIT;

@@ -144,6 +144,13 @@ static bool lacks_stamps(const struct report *report)
 	       report->total.completed_in_all && !report->total.verified;
 }
 
+/* A measurement of nothing is none. That requests do not come back is said of them. */
+static bool came_nothing(const struct report *report)
+{
+	return report->config->device == LOAD_NET_RX && !report->total.completed_in_all &&
+	       !report->total.stuck;
+}
+
 bool report_is_good(const struct report *report)
 {
 	const struct worker_result *total = &report->total;
@@ -154,6 +161,9 @@ bool report_is_good(const struct report *report)
 	if (total->stuck)
 		log_error("%s: %llu requests never came back", path,
 			  (unsigned long long)total->stuck);
+	if (came_nothing(report))
+		log_error("%s: no frame came in %g s; is anything sent to it?", path,
+			  (double)report->config->runtime);
 	if (total->errors)
 		log_error("%s: %llu requests failed", path, (unsigned long long)total->errors);
 	if (total->mismatches)
@@ -163,5 +173,5 @@ bool report_is_good(const struct report *report)
 		log_error("%s: no frame of %llu had a stamp; send some by --device=net-tx --verify",
 			  path, (unsigned long long)total->completed_in_all);
 	return !total->broken && !total->stuck && !total->errors && !total->mismatches &&
-	       !lacks_stamps(report);
+	       !lacks_stamps(report) && !came_nothing(report);
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,16 +96,32 @@ void xen_guest_open(const struct load_memory *memory, const char *device)
 	order_store_release(&pending->vectors, UINT32_MAX);
 }
 
+static const char *awaited_at;
+
+/* Ended while we wait: the socket goes with us. The second one, by raise(), has its default effect. */
+static void leave(int signal)
+{
+	unlink(awaited_at);
+	raise(signal);
+}
+
 static int wait_for_connection(const char *path, int listener, unsigned int seconds)
 {
+	const struct sigaction leaving = {.sa_handler = leave, .sa_flags = (int)SA_RESETHAND},
+			       usual = {.sa_handler = SIG_DFL};
 	struct pollfd ready = {.fd = listener, .events = POLLIN};
 	int fd = -1;
 
+	awaited_at = path;
+	sigaction(SIGTERM, &leaving, NULL);
+	sigaction(SIGINT, &leaving, NULL);
 	if (poll(&ready, 1, (int)seconds * 1000) > 0)
 		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	/* One device has one back-end: the next one is not to wait here. */
 	close(listener);
 	unlink(path);
+	sigaction(SIGTERM, &usual, NULL);
+	sigaction(SIGINT, &usual, NULL);
 	return fd;
 }
 

@@ -4,6 +4,7 @@
  * looking costs them nothing.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,8 +91,8 @@ static const struct program_spec top_program = {
 	.examples = "  pvkit-top\n"
 		    "  pvkit-top --json --once | python3 -m json.tool",
 	.exit_status = "0\tSuccess, also when no daemon runs; or ended by SIGINT or SIGTERM.\n"
-		       "1\tNo page of the process given by --pid, or standard output cannot be "
-		       "written.\n"
+		       "1\tNo page of the process given by --pid, their folder cannot be read, or "
+		       "standard output cannot be written.\n"
 		       "2\tThe command line is wrong.",
 	.options = top_options,
 };
@@ -163,12 +164,26 @@ static void top_run(const struct top_config *config)
 	page_free_all(before);
 }
 
+/* No daemon may have run yet, which is no error; a folder that we may not read is one. */
+static void top_check_directory(void)
+{
+	int fd = open(stats_directory(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 && errno != ENOENT)
+		die_errno("cannot read the statistics pages in %s; run pvkit-top as the daemons' "
+			  "user, or set PVKIT_STATS_DIR to their folder",
+			  stats_directory());
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct top_config config = {.interval = 1};
 	struct page *page;
 
 	option_parse(&top_program, argc, argv, &config);
+	top_check_directory();
 	if (config.pid) {
 		page = page_read_all(config.pid);
 		if (!page)

@@ -68,6 +68,7 @@ if [ -w /dev/kvm ]; then # daemons come after KVM
 	refused 'disk is no multiple of a block' 1 2 "$scratch/odd" $k --disk "$scratch/odd"
 	refused 'which disk that was' 1 2 'disk 2: pvkit-blkd' $k --disk "$scratch/disk" --disk "$scratch/odd"
 	refused 'the same disk twice' 1 2 'disk 2: pvkit-blkd' $k --disk "$scratch/disk" --disk "$scratch/disk"
+	refused 'more memory than the host has' 1 1 'available' $k --cpus 16 --memory 256G --prealloc
 	refused 'bad link' 1 2 'net 1: pvkit-netd' $k --net link=string:1
 fi
 refused 'disk without an image' 2 1 'number 1' $k --disk readonly
@@ -78,7 +79,11 @@ refused 'socket is missing' 1 1 "$scratch/none" $k --disk "vhost-user=$scratch/n
 refused 'socket is a file' 1 1 "$scratch/text" $k --net "vhost-user=$scratch/text"
 refused 'network without a link' 2 1 'number 1' $k --net mac=52:54:00:00:00:01
 refused 'bad MAC address' 2 1 "'52:54'" $k --net link=null,mac=52:54
-refused 'multicast MAC address' 2 1 multicast $k --net link=null,mac=53:54:00:00:00:01
+refused "nobody's MAC address" 2 1 nobody $k --net link=null,mac=00:00:00:00:00:00
+refused 'a comma in a value' 2 1 'written twice' $k --net link=user,hostfwd=tcp::2222-:22
+refused 'PV disk of nothing' 2 1 '--attach=PATH' $k --disk bus=pv
+refused 'PV network of nothing' 2 1 '--attach=PATH' $k --net bus=pv
+refused 'multicast MAC address' 2 1 'group address' $k --net link=null,mac=53:54:00:00:00:01
 refused 'console nowhere' 1 1 "$scratch/none/log" $k --console "file:$scratch/none/log"
 refused 'console of no kind' 1 1 'telnet' $k --console telnet
 if [ "$(id -u)" -eq 0 ] && [ -e /dev/kvm ] && setpriv --reuid 65534 --regid 65534 --clear-groups test -x build/pvkit-shim &&
