@@ -123,6 +123,13 @@ static bool take_slot(struct pvnet_queue *queue, void *slot, const char *what)
 	return false;
 }
 
+/* A size of GSO_BY_FRAGS is none: it promises the stack a list of segments, which we never make. */
+static bool gso_is_known(const struct rx_frame *frame)
+{
+	return frame->gso_size && frame->gso_size != GSO_BY_FRAGS &&
+	       (frame->gso_type == NETIF_GSO_TCPV4 || frame->gso_type == NETIF_GSO_TCPV6);
+}
+
 static bool take_extras(struct pvnet_queue *queue, struct rx_frame *frame)
 {
 	struct netif_extra extra;
@@ -139,8 +146,7 @@ static bool take_extras(struct pvnet_queue *queue, struct rx_frame *frame)
 			continue;
 		frame->gso_type = extra.u.gso.type;
 		frame->gso_size = extra.u.gso.size;
-		if (!frame->gso_size ||
-		    (frame->gso_type != NETIF_GSO_TCPV4 && frame->gso_type != NETIF_GSO_TCPV6))
+		if (!gso_is_known(frame))
 			frame->bad = true;
 	} while (extra.flags & NETIF_EXTRA_MORE);
 	return true;

@@ -7,7 +7,9 @@
  */
 #include <kunit/test.h>
 #include <linux/delay.h>
+#include <linux/ip.h>
 #include <linux/rtnetlink.h>
+#include <linux/tcp.h>
 
 #include "guest-drivers/net/net.h"
 #include "guest-kernel-module/grant_table.h"
@@ -507,6 +509,51 @@ static void rx_keeps_page(struct kunit *test)
 	grant(reference)->flags &= ~USED;
 }
 
+static u64 rx_errors(void)
+{
+	struct rtnl_link_stats64 stats;
+
+	return dev_get_stats(net_of()->dev, &stats)->rx_errors;
+}
+
+/* Headers that the stack believes in front of @size bytes. */
+static void make_tcp(unsigned int size)
+{
+	struct iphdr *ip = (struct iphdr *)(frame + ETH_HLEN);
+	struct tcphdr *tcp = (struct tcphdr *)(ip + 1);
+
+	((struct ethhdr *)frame)->h_proto = htons(ETH_P_IP);
+	*ip = (struct iphdr){.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP};
+	ip->tot_len = htons(size - ETH_HLEN);
+	*tcp = (struct tcphdr){.doff = 5};
+}
+
+static void rx_segments(struct kunit *test, unsigned int bytes, u16 size)
+{
+	const struct netif_extra gso = {.type = NETIF_EXTRA_GSO,
+					.u.gso = {.size = size, .type = NETIF_GSO_TCPV4}};
+	struct netif_rx_rsp extra;
+
+	memcpy(&extra, &gso, sizeof(extra));
+	rx_fill(test, frame, 0, bytes, NETIF_RX_EXTRA_INFO | NETIF_RX_CSUM_BLANK);
+	rx_raw(test, extra, false);
+	publish(&self.rx);
+}
+
+/* The size that is no size, but the word for segments in a list: that frame is lost. */
+static void rx_gso_by_frags(struct kunit *test)
+{
+	plug(test);
+	make_tcp(3000);
+	rx_segments(test, 3000, 1000);
+	EVENTUALLY(test, self.frames == 1);
+	KUNIT_EXPECT_EQ(test, (unsigned int)skb_shinfo(self.last)->gso_size, 1000U);
+	rx_segments(test, 3000, GSO_BY_FRAGS);
+	EVENTUALLY(test, rx_errors() == 1 || self.frames == 2);
+	KUNIT_EXPECT_EQ(test, self.frames, 1U);
+	KUNIT_EXPECT_FALSE(test, pvnet_retired(net_of()));
+}
+
 /* ---- comings and goings ---------------------------------------------------------------------- */
 
 static void comes_back(struct kunit *test)
@@ -646,6 +693,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(rx_too_many),
 	KUNIT_CASE(rx_many_parts),
 	KUNIT_CASE(rx_keeps_page),
+	KUNIT_CASE(rx_gso_by_frags),
 	KUNIT_CASE(comes_back),
 	KUNIT_CASE(successor),
 	KUNIT_CASE(early_successor),
