@@ -14,6 +14,7 @@
  */
 #include <linux/bpf_trace.h>
 #include <linux/filter.h>
+#include <linux/if_vlan.h>
 #include <linux/ip.h>
 #include <linux/skbuff.h>
 #include <net/checksum.h>
@@ -21,7 +22,9 @@
 #include "guest-drivers/net/net.h"
 
 #define RX_PARTS MAX_SKB_FRAGS
-#define RX_RETRY (HZ / 10)
+/* What the length field of an IP header can say, and the longest header before it. */
+#define RX_BYTES_MAX (U16_MAX + VLAN_ETH_HLEN)
+#define RX_RETRY     (HZ / 10)
 
 struct rx_part {
 	u16 slot; /* where the page stands */
@@ -418,7 +421,7 @@ static void receive(struct pvnet_queue *queue, const struct rx_frame *frame)
 {
 	struct sk_buff *skb;
 
-	if (frame->bad || frame->bytes < ETH_HLEN) {
+	if (frame->bad || frame->bytes < ETH_HLEN || frame->bytes > RX_BYTES_MAX) {
 		count_error(&queue->rx, true);
 		return;
 	}

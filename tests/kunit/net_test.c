@@ -7,6 +7,7 @@
  */
 #include <kunit/test.h>
 #include <linux/delay.h>
+#include <linux/if_vlan.h>
 #include <linux/ip.h>
 #include <linux/rtnetlink.h>
 #include <linux/tcp.h>
@@ -496,6 +497,38 @@ static void rx_many_parts(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, pvnet_retired(net_of()));
 }
 
+static u64 rx_errors(void)
+{
+	struct rtnl_link_stats64 stats;
+
+	return dev_get_stats(net_of()->dev, &stats)->rx_errors;
+}
+
+/* A frame in 17 pages, the last of which has @last bytes. */
+static void rx_long(struct kunit *test, unsigned int last)
+{
+	unsigned int i;
+
+	for (i = 0; i < 16; i++)
+		rx_fill(test, frame, 0, PAGE_SIZE, NETIF_RX_MORE_DATA);
+	rx_fill(test, frame, 0, last, 0);
+	publish(&self.rx);
+}
+
+/* More bytes than any packet has: that frame is lost. */
+static void rx_too_long(struct kunit *test)
+{
+	const unsigned int most = U16_MAX + VLAN_ETH_HLEN - 16 * PAGE_SIZE;
+
+	plug(test);
+	rx_long(test, most);
+	EVENTUALLY(test, self.frames == 1);
+	rx_long(test, most + 1);
+	EVENTUALLY(test, rx_errors() == 1 || self.frames == 2);
+	KUNIT_EXPECT_EQ(test, self.frames, 1U);
+	KUNIT_EXPECT_FALSE(test, pvnet_retired(net_of()));
+}
+
 static void rx_keeps_page(struct kunit *test)
 {
 	u32 reference;
@@ -507,13 +540,6 @@ static void rx_keeps_page(struct kunit *test)
 	expect_retired(test);
 	KUNIT_EXPECT_EQ(test, self.frames, 0U);
 	grant(reference)->flags &= ~USED;
-}
-
-static u64 rx_errors(void)
-{
-	struct rtnl_link_stats64 stats;
-
-	return dev_get_stats(net_of()->dev, &stats)->rx_errors;
 }
 
 /* Headers that the stack believes in front of @size bytes. */
@@ -692,6 +718,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(rx_bad_extra),
 	KUNIT_CASE(rx_too_many),
 	KUNIT_CASE(rx_many_parts),
+	KUNIT_CASE(rx_too_long),
 	KUNIT_CASE(rx_keeps_page),
 	KUNIT_CASE(rx_gso_by_frags),
 	KUNIT_CASE(comes_back),
