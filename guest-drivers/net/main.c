@@ -15,7 +15,7 @@ MODULE_PARM_DESC(queues, "Queues of a device at first, at most 16 (default 0: on
 static bool trusted_parameter = true;
 module_param_named(trusted, trusted_parameter, bool, 0444);
 MODULE_PARM_DESC(trusted, "The back-end may see what shares a page with a frame (default Y; "
-			  "N: frames are copied into pages of their own)");
+			  "N: sent frames are copied, receive pages cleared at each use)");
 
 static unsigned int ring_parameter = PVNET_RING;
 module_param_named(rx_ring, ring_parameter, uint, 0444);

@@ -48,12 +48,30 @@ static unsigned int slot_index(u32 index)
 
 /* ---- lending --------------------------------------------------------------------------------- */
 
-/* A granted page at this place, a new one if there is none. */
-static bool equip(struct pvnet_rx *rx, struct pvnet_rx_slot *slot)
+/*
+ * The back-end sees the whole of a lent page, so nothing of its former users may be left in it. New
+ * pages come zeroed; one that the pool has had before holds what the back-end itself wrote, unless
+ * somebody changed that in place: a program, or a layer that decrypts. A back-end that is not trusted
+ * does not see that either.
+ */
+static struct page *lendable_page(struct pvnet_queue *queue)
 {
+	struct page *page =
+		page_pool_alloc_pages(queue->rx.pool, GFP_ATOMIC | __GFP_NOWARN | __GFP_ZERO);
+
+	if (page && queue->net->bounce)
+		clear_page(page_address(page));
+	return page;
+}
+
+/* A granted page at this place, a new one if there is none. */
+static bool equip(struct pvnet_queue *queue, struct pvnet_rx_slot *slot)
+{
+	struct pvnet_rx *rx = &queue->rx;
+
 	if (slot->page)
 		return true;
-	slot->page = page_pool_dev_alloc_pages(rx->pool);
+	slot->page = lendable_page(queue);
 	if (!slot->page)
 		return false;
 	slot->grant = pvkit_grants_take(&rx->grants);
@@ -89,7 +107,7 @@ void pvnet_rx_refill(struct pvnet_queue *queue)
 		unsigned int index = slot_index(rx->ring.req_prod);
 		struct netif_rx_req request = {.id = index};
 
-		if (!equip(rx, &rx->slot[index])) {
+		if (!equip(queue, &rx->slot[index])) {
 			u64_stats_update_begin(&rx->stats.sync);
 			u64_stats_inc(&rx->stats.no_page);
 			u64_stats_update_end(&rx->stats.sync);

@@ -2,8 +2,8 @@
 /*
  * The network front-end against a back-end whose hands are the test's: the network core above it is
  * the real one, and lockdep and KASAN look on. Catalogue: F50 (responses that cannot be), F51 (a
- * back-end that is gone), F52 (a page that is still in use when its owner wants it back). Whatever
- * happens, no reference and no page is left afterwards.
+ * back-end that is gone), F52 (a page that is still in use when its owner wants it back; what a page
+ * held before it is shown). Whatever happens, no reference and no page is left afterwards.
  */
 #include <kunit/test.h>
 #include <linux/delay.h>
@@ -566,6 +566,71 @@ static void rx_segments(struct kunit *test, unsigned int bytes, u16 size)
 	publish(&self.rx);
 }
 
+/* The next lent page, that had better be empty; it comes back as a frame full of bytes. */
+static bool fill_empty_page(struct kunit *test)
+{
+	struct netif_rx_req request;
+	struct netif_rx_rsp response;
+	bool empty;
+
+	KUNIT_ASSERT_EQ(test, (int)xen_back_take(&self.rx, &request, sizeof(request)),
+			(int)XEN_RING_FOUND);
+	empty = !memchr_inv(granted(request.grant), 0, PAGE_SIZE);
+	memcpy(granted(request.grant), frame, PAGE_SIZE);
+	response = (struct netif_rx_rsp){request.id, 0, 0, PAGE_SIZE};
+	xen_back_answer(&self.rx, &response, sizeof(response));
+	return empty;
+}
+
+/* Free memory is full of what others left there. */
+static void leave_secrets(struct kunit *test)
+{
+	LIST_HEAD(pages);
+	struct page *page, *next;
+	unsigned int i;
+
+	for (i = 0; i < 4 * PVNET_RING; i++) {
+		page = alloc_page(GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, page);
+		memset(page_address(page), 0xa5, PAGE_SIZE);
+		list_add(&page->lru, &pages);
+	}
+	list_for_each_entry_safe(page, next, &pages, lru)
+		__free_page(page);
+}
+
+static void rx_lends_empty_pages(struct kunit *test)
+{
+	unsigned int i, full = 0;
+
+	leave_secrets(test);
+	plug(test);
+	for (i = 0; i < PVNET_RING; i++)
+		full += !fill_empty_page(test);
+	KUNIT_EXPECT_EQ(test, full, 0U);
+	publish(&self.rx);
+	EVENTUALLY(test, self.frames == PVNET_RING);
+}
+
+/* So many that the pool is at its recycled pages. */
+static void rx_lends_cleared_pages(struct kunit *test)
+{
+	const unsigned int batch = PVNET_RING / 2, frames = 6 * batch;
+	unsigned int i, full = 0;
+
+	fake_store_set(FRONT "/trusted", "0");
+	plug(test);
+	for (i = 0; i < frames; i++) {
+		full += !fill_empty_page(test);
+		if ((i + 1) % batch)
+			continue;
+		publish(&self.rx);
+		EVENTUALLY(test, self.frames == i + 1);
+		EVENTUALLY(test, xen_back_waiting(&self.rx, PVNET_RING) == PVNET_RING);
+	}
+	KUNIT_EXPECT_EQ(test, full, 0U);
+}
+
 /* The size that is no size, but the word for segments in a list: that frame is lost. */
 static void rx_gso_by_frags(struct kunit *test)
 {
@@ -721,6 +786,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(rx_too_long),
 	KUNIT_CASE(rx_keeps_page),
 	KUNIT_CASE(rx_gso_by_frags),
+	KUNIT_CASE(rx_lends_empty_pages),
+	KUNIT_CASE(rx_lends_cleared_pages),
 	KUNIT_CASE(comes_back),
 	KUNIT_CASE(successor),
 	KUNIT_CASE(early_successor),
