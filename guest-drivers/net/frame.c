@@ -89,14 +89,17 @@ int pvnet_frame_cut(struct pvnet_frame *frame, bool copy)
 	return cut_copy(frame);
 }
 
-/* Its bytes in a page of ours, where they lie across the end of one. */
-int pvnet_frame_cut_xdp(struct pvnet_frame *frame)
+/*
+ * Its bytes in a page of ours, where they lie across the end of one, or where the back-end is not to
+ * see what is before them: the xdp_frame itself, with pointers of the kernel's.
+ */
+int pvnet_frame_cut_xdp(struct pvnet_frame *frame, bool copy)
 {
 	const struct xdp_frame *xdp = frame->frame;
 	struct page *page;
 
 	frame->count = 1;
-	if (offset_in_page(xdp->data) + xdp->len <= PAGE_SIZE) {
+	if (!copy && offset_in_page(xdp->data) + xdp->len <= PAGE_SIZE) {
 		frame->piece[0] = (struct pvnet_piece){virt_to_page(xdp->data),
 						       offset_in_page(xdp->data), xdp->len};
 		return 0;

@@ -26,6 +26,6 @@ struct pvnet_frame {
 /* Cuts ->skb; @copy: into pages of its own. 0 or -ENOMEM. */
 int pvnet_frame_cut(struct pvnet_frame *frame, bool copy);
 /* Cuts ->frame: one piece. The same. */
-int pvnet_frame_cut_xdp(struct pvnet_frame *frame);
+int pvnet_frame_cut_xdp(struct pvnet_frame *frame, bool copy);
 
 #endif

@@ -206,7 +206,7 @@ int pvnet_tx_frame(struct pvnet_queue *queue, struct xdp_frame *xdp)
 	else if (!has_room(&queue->tx))
 		error = -ENOSPC;
 	else
-		error = pvnet_frame_cut_xdp(&frame);
+		error = pvnet_frame_cut_xdp(&frame, queue->net->bounce);
 	u64_stats_update_begin(&queue->tx.stats.sync);
 	u64_stats_inc(error ? &queue->tx.stats.xdp_dropped : &queue->tx.stats.xdp_frames);
 	u64_stats_update_end(&queue->tx.stats.sync);

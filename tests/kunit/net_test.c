@@ -6,11 +6,13 @@
  * held before it is shown). Whatever happens, no reference and no page is left afterwards.
  */
 #include <kunit/test.h>
+#include <linux/bpf.h>
 #include <linux/delay.h>
 #include <linux/if_vlan.h>
 #include <linux/ip.h>
 #include <linux/rtnetlink.h>
 #include <linux/tcp.h>
+#include <net/xdp.h>
 
 #include "guest-drivers/net/net.h"
 #include "guest-kernel-module/grant_table.h"
@@ -301,6 +303,61 @@ static void sends(struct kunit *test)
 	EVENTUALLY(test, over(large));
 	kfree_skb(large);
 	KUNIT_EXPECT_FALSE(test, pvnet_retired(net_of()));
+}
+
+/* Sends a frame of 500 bytes as another device would: in a page that begins with its xdp_frame. */
+static void redirect(struct kunit *test, struct page *page)
+{
+	struct net_device *dev = net_of()->dev;
+	struct xdp_frame *xdp = page_address(page);
+	int sent;
+
+	memset(xdp, 0xa5, PAGE_SIZE);
+	*xdp = (struct xdp_frame){.data = page_address(page) + XDP_PACKET_HEADROOM,
+				  .len = 500,
+				  .headroom = XDP_PACKET_HEADROOM - sizeof(*xdp),
+				  .frame_sz = PAGE_SIZE,
+				  .mem.type = MEM_TYPE_PAGE_ORDER0};
+	memset(xdp->data, 0x5a, xdp->len);
+	local_bh_disable();
+	sent = dev->netdev_ops->ndo_xdp_xmit(dev, 1, &xdp, XDP_XMIT_FLUSH);
+	local_bh_enable();
+	KUNIT_ASSERT_EQ(test, sent, 1);
+}
+
+static void send_redirected(struct kunit *test, bool trusted)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+	struct netif_tx_req request;
+	const u8 *shown;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	fake_store_set(FRONT "/trusted", trusted ? "1" : "0");
+	plug(test);
+	get_page(page); /* to see when the driver has let go */
+	redirect(test, page);
+	take_request(test, &request);
+	shown = granted(request.grant);
+	KUNIT_EXPECT_EQ(test, request.size, 500);
+	KUNIT_EXPECT_NULL(test, memchr_inv(shown + request.offset, 0x5a, 500));
+	KUNIT_EXPECT_EQ(test, shown == page_address(page), trusted);
+	if (!trusted)
+		KUNIT_EXPECT_NULL(test, memchr_inv(shown + 500, 0, PAGE_SIZE - 500));
+	tx_answer(request.id, NETIF_OK);
+	publish(&self.tx);
+	EVENTUALLY(test, page_count(page) == 1);
+	put_page(page);
+}
+
+static void sends_redirected(struct kunit *test)
+{
+	send_redirected(test, true);
+}
+
+/* Nothing but the frame's own bytes is shown. */
+static void sends_redirected_untrusted(struct kunit *test)
+{
+	send_redirected(test, false);
 }
 
 /* What has no answer when the device goes is given back. */
@@ -768,6 +825,8 @@ static int init(struct kunit *test)
 static struct kunit_case cases[] = {
 	/* clang-format off */
 	KUNIT_CASE(sends),
+	KUNIT_CASE(sends_redirected),
+	KUNIT_CASE(sends_redirected_untrusted),
 	KUNIT_CASE(gone_while_sending),
 	KUNIT_CASE(tx_bad_id),
 	KUNIT_CASE(tx_free_id),
