@@ -14,6 +14,9 @@
 #include "guest-kernel-module/compat.h"
 #include "guest-kernel-module/pvkit.h"
 
+/* When the store could not tell the state of a back-end. */
+#define ASK_AGAIN HZ
+
 static struct workqueue_struct *workers;
 
 static const struct pvkit_driver *to_driver(COMPAT_MATCH_CONST struct device_driver *driver)
@@ -41,12 +44,29 @@ static void backend_changed(struct pvkit_watch *watch, const char *path)
 {
 	struct pvkit_device *device = watch->device;
 	u64 state;
+	int error;
 
-	if (pvkit_store_read_number(PVKIT_STORE_NONE, device->backend, STORE_KEY_STATE,
-				    STORE_STATE_RECONFIGURED, &state))
-		state = STORE_STATE_UNKNOWN;
-	device->backend_state = state;
-	to_driver(device->dev.driver)->backend_changed(device, state);
+	error = pvkit_store_read_number(PVKIT_STORE_NONE, device->backend, STORE_KEY_STATE,
+					STORE_STATE_RECONFIGURED, &state);
+	if (error && !pvkit_store_absent(error)) {
+		/* A back-end that serves must not count as gone. */
+		queue_delayed_work(workers, &pvkit_bus_device(device)->again, ASK_AGAIN);
+		return;
+	}
+	device->backend_state = error ? STORE_STATE_UNKNOWN : state;
+	to_driver(device->dev.driver)->backend_changed(device, device->backend_state);
+}
+
+static void ask_again(struct work_struct *work)
+{
+	struct pvkit_bus_device *device =
+		container_of(to_delayed_work(work), struct pvkit_bus_device, again);
+
+	device_lock(&device->device.dev);
+	/* Open while a driver is bound and awake. */
+	if (device->backend.path)
+		backend_changed(&device->backend, device->backend.path);
+	device_unlock(&device->device.dev);
 }
 
 static int watch_backend(struct pvkit_device *device)
@@ -266,6 +286,7 @@ struct pvkit_bus_device *pvkit_bus_device_create(struct device *parent, const ch
 	if (!device)
 		return ERR_PTR(-ENOMEM);
 	INIT_WORK(&device->work, run_device);
+	INIT_DELAYED_WORK(&device->again, ask_again);
 	INIT_LIST_HEAD(&device->events);
 	INIT_LIST_HEAD(&device->link);
 	device->device.id = id;
@@ -291,7 +312,8 @@ void pvkit_bus_device_destroy(struct pvkit_bus_device *device, bool registered)
 {
 	if (registered)
 		device_del(&device->device.dev);
-	/* Outside the device's lock, which the worker takes. */
+	/* Outside the device's lock, which the workers take. */
 	cancel_work_sync(&device->work);
+	cancel_delayed_work_sync(&device->again);
 	put_device(&device->device.dev);
 }

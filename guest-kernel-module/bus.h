@@ -17,6 +17,7 @@ struct pvkit_bus_device {
 	bool seen;
 	struct pvkit_watch backend; /* the back-end's state, while a driver is bound */
 	struct work_struct work; /* under device_lock(): pvkit_watches_run() */
+	struct delayed_work again; /* alike: the back-end's state, which could not be read */
 	/* watch.c's, under its lock. */
 	struct list_head events;
 	struct pvkit_watch *running;

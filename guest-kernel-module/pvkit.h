@@ -32,7 +32,8 @@
  * its own, one call at a time for each device and never beside probe, remove, suspend or resume: so
  * a driver's handshake needs no lock of its own. It is called once after probe and after resume,
  * and for each write of that key from then on, also when the state is the same as before (a disk
- * that grew says so that way); UNKNOWN: the key is gone or makes no sense.
+ * that grew says so that way); UNKNOWN: the key is gone or makes no sense. Where the store fails to
+ * tell the state, it is asked again a second later.
  *
  * Our own state is Initialising when probe begins. It is Closed when remove and suspend are over; a
  * driver that wants its back-end to let go first writes Closing itself.
@@ -191,6 +192,17 @@ int pvkit_store_read_number(struct pvkit_store_transaction transaction, const ch
 			    const char *key, u64 max, u64 *number);
 /* The same with a default for what is absent; what is there and no number, or too large, too. */
 u64 pvkit_store_read_number_or(const char *directory, const char *key, u64 max, u64 otherwise);
+
+/*
+ * Of the error of a read: the store says that there is nothing of use, or (-EACCES) nothing for us,
+ * which some say of what is gone. All others say nothing of what the key holds: the connection
+ * broke, the store is slow, memory was short.
+ */
+static inline bool pvkit_store_absent(int error)
+{
+	return error == -ENOENT || error == -ERANGE || error == -EACCES;
+}
+
 __printf(4, 5) int pvkit_store_write(struct pvkit_store_transaction transaction,
 				     const char *directory, const char *key,
 				     const char *format, ...);

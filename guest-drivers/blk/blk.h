@@ -215,7 +215,7 @@ const char *pvd_read_disk(struct pvd *pvd, struct terms_disk *disk);
 void pvd_read_serial(struct pvd *pvd);
 /* Whether the back-end goes for good. Where nothing is said it stays. */
 bool pvd_unplugged(struct pvd *pvd);
-/* As it stands in the store now; gone: STORE_STATE_UNKNOWN. */
+/* As it stands in the store now; gone: STORE_STATE_UNKNOWN. As last seen if the store fails. */
 enum store_state pvd_backend_state(struct pvd *pvd);
 
 /* ---- handshake.c: the store's states ---- */

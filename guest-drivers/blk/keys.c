@@ -213,9 +213,11 @@ bool pvd_unplugged(struct pvd *pvd)
 enum store_state pvd_backend_state(struct pvd *pvd)
 {
 	u64 state;
+	int ret;
 
-	if (pvkit_store_read_number(PVKIT_STORE_NONE, pvd->device->backend, STORE_KEY_STATE,
-				    STORE_STATE_RECONFIGURED, &state))
-		return STORE_STATE_UNKNOWN;
-	return (enum store_state)state;
+	ret = pvkit_store_read_number(PVKIT_STORE_NONE, pvd->device->backend, STORE_KEY_STATE,
+				      STORE_STATE_RECONFIGURED, &state);
+	if (!ret)
+		return (enum store_state)state;
+	return pvkit_store_absent(ret) ? STORE_STATE_UNKNOWN : pvd->device->backend_state;
 }

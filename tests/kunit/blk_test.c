@@ -684,6 +684,21 @@ static void replaced_after_death(struct kunit *test)
 	EVENTUALLY(test, (pvkit_grants_count(&count), !count.waiting));
 }
 
+/* A store that fails says nothing of the back-end; the disk goes on. */
+static void store_fails(struct kunit *test)
+{
+	plug(test, &everything, false);
+	fake_store_fail(BACKEND_BACK "/state");
+	fake_store_set(BACKEND_BACK "/state", "4");
+	msleep(100);
+	KUNIT_EXPECT_EQ(test, do_io(REQ_OP_READ, 0, 0, 4096), 0);
+	KUNIT_EXPECT_TRUE(test, front_is(STORE_STATE_CONNECTED));
+	/* Nor does it end badly what ends in order. */
+	unregister();
+	KUNIT_EXPECT_TRUE(test, front_is(STORE_STATE_CLOSED));
+	fake_store_fail(NULL);
+}
+
 static void replaced_by_less(struct kunit *test)
 {
 	static struct io io[4];
@@ -807,6 +822,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(lost_notification),
 	KUNIT_CASE(replaced),
 	KUNIT_CASE(replaced_after_death),
+	KUNIT_CASE(store_fails),
 	KUNIT_CASE(replaced_by_less),
 	KUNIT_CASE(sleeps_and_wakes),
 	{}

@@ -269,6 +269,25 @@ static void await(struct kunit *test)
 	EVENTUALLY(test, seen.last == STORE_STATE_UNKNOWN);
 }
 
+/* A store that fails says nothing of the back-end: it is asked again. */
+static void store_fails_a_read(struct kunit *test)
+{
+	plug();
+	EVENTUALLY(test, seen.changes == 1);
+	fake_store_fail(BACK "/state");
+	fake_store_set(BACK "/state", "4");
+	msleep(100);
+	KUNIT_EXPECT_EQ(test, seen.changes, 1U);
+	KUNIT_EXPECT_EQ(test, seen.device->backend_state, STORE_STATE_INITIALISING);
+	fake_store_fail(NULL);
+	EVENTUALLY(test, seen.changes == 2);
+	KUNIT_EXPECT_EQ(test, seen.last, STORE_STATE_CONNECTED);
+	/* Nor is a device in the way that goes before it is asked. */
+	fake_store_fail(BACK "/state");
+	fake_store_set(BACK "/state", "4");
+	msleep(100);
+}
+
 static void sleeps_and_wakes(struct kunit *test)
 {
 	const struct dev_pm_ops *pm = pvkit_bus.pm;
@@ -351,6 +370,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(switch_meets_conflicts),
 	KUNIT_CASE(fail_tells_the_administrator),
 	KUNIT_CASE(await),
+	KUNIT_CASE(store_fails_a_read),
 	KUNIT_CASE(sleeps_and_wakes),
 	KUNIT_CASE(store_dies),
 	KUNIT_CASE(the_host_asks),

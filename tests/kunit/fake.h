@@ -65,6 +65,8 @@ void fake_store_set(const char *path, const char *value);
 /* A value, or NULL; points into the tree. */
 const char *fake_store_get(const char *path);
 unsigned int fake_store_watches(void);
+/* Reads of @path fail by the store's fault, with EIO, until this is NULL. */
+void fake_store_fail(const char *path);
 /* The next transactions that end in a conflict. */
 void fake_store_conflicts(unsigned int count);
 

@@ -33,6 +33,7 @@ static struct {
 	struct fake_watch watch[WATCHES];
 	enum fake_store_mood mood;
 	unsigned int conflicts;
+	const char *failing; /* the test's */
 	u32 consumer, producer;
 	bool broken; /* it broke the ring itself, and waits for a reconnection */
 	bool connected; /* to the client under test */
@@ -300,7 +301,9 @@ static void serve(const struct store_header *header)
 
 	switch (header->type) {
 	case STORE_READ:
-		if (node)
+		if (store.failing && !strcmp(whole, store.failing))
+			refuse(header, STORE_EIO);
+		else if (node)
 			put_message(STORE_READ, header->request, node->value, strlen(node->value));
 		else if (exists(whole))
 			put_message(STORE_READ, header->request, "", 0);
@@ -435,6 +438,14 @@ void fake_store_set(const char *path, const char *value)
 }
 EXPORT_SYMBOL_GPL(fake_store_set);
 
+void fake_store_fail(const char *path)
+{
+	mutex_lock(&store.lock);
+	store.failing = path;
+	mutex_unlock(&store.lock);
+}
+EXPORT_SYMBOL_GPL(fake_store_fail);
+
 const char *fake_store_get(const char *path)
 {
 	struct fake_node *node;
@@ -497,6 +508,7 @@ void fake_store_stop(void)
 	if (store.thread)
 		kthread_stop(store.thread);
 	store.thread = NULL;
+	store.failing = NULL;
 	remove_nodes("");
 	for (i = 0; i < WATCHES; i++)
 		forget_watch(&store.watch[i]);
