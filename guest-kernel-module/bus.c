@@ -40,6 +40,12 @@ void pvkit_bus_wake(struct pvkit_bus_device *device)
 	queue_work(workers, &device->work);
 }
 
+void pvkit_device_ask_again(struct pvkit_device *device)
+{
+	queue_delayed_work(workers, &pvkit_bus_device(device)->again, ASK_AGAIN);
+}
+EXPORT_SYMBOL_GPL(pvkit_device_ask_again);
+
 static void backend_changed(struct pvkit_watch *watch, const char *path)
 {
 	struct pvkit_device *device = watch->device;
@@ -50,7 +56,7 @@ static void backend_changed(struct pvkit_watch *watch, const char *path)
 					STORE_STATE_RECONFIGURED, &state);
 	if (error && !pvkit_store_absent(error)) {
 		/* A back-end that serves must not count as gone. */
-		queue_delayed_work(workers, &pvkit_bus_device(device)->again, ASK_AGAIN);
+		pvkit_device_ask_again(device);
 		return;
 	}
 	device->backend_state = error ? STORE_STATE_UNKNOWN : state;

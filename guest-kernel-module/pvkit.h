@@ -67,6 +67,12 @@ int __pvkit_driver_register(struct pvkit_driver *driver, struct module *owner);
 #define pvkit_driver_register(driver) __pvkit_driver_register(driver, THIS_MODULE)
 void pvkit_driver_unregister(struct pvkit_driver *driver);
 
+/*
+ * Has ->backend_changed called again a second later, with the state of then: for who meets a store
+ * that fails in the middle of a handshake.
+ */
+void pvkit_device_ask_again(struct pvkit_device *device);
+
 /* Writes our state, if it is another one. */
 int pvkit_device_switch(struct pvkit_device *device, enum store_state state);
 

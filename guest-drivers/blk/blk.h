@@ -206,12 +206,12 @@ void pvd_put(struct pvd *pvd);
 
 /* ---- keys.c: the store's keys ---- */
 
-/* What is to be used, from what the back-end offers and the user wishes. */
-void pvd_read_terms(struct pvd *pvd, struct terms *terms);
+/* What is to be used, from what the back-end offers and the user wishes. Fails with the store. */
+int pvd_read_terms(struct pvd *pvd, struct terms *terms);
 /* Tells rings, event channels and choices. */
 int pvd_write_queues(struct pvd *pvd);
-/* NULL: fit for use; else what is wrong. */
-const char *pvd_read_disk(struct pvd *pvd, struct terms_disk *disk);
+/* Fails with the store; else @why is NULL: fit for use, or what is wrong. */
+int pvd_read_disk(struct pvd *pvd, struct terms_disk *disk, const char **why);
 void pvd_read_serial(struct pvd *pvd);
 /* Whether the back-end goes for good. Where nothing is said it stays. */
 bool pvd_unplugged(struct pvd *pvd);

@@ -26,6 +26,15 @@ static struct pvd *given_up(struct pvd *pvd)
 	return pvd;
 }
 
+/* The store failed, which says nothing of the back-end: what was begun is done anew, soon. */
+static void do_again(struct pvd *pvd, int error)
+{
+	dev_warn_ratelimited(&pvd->device->dev,
+			     "the store does not tell of %s (%d): asking again\n",
+			     pvd->device->backend, error);
+	pvkit_device_ask_again(pvd->device);
+}
+
 /* ---- rings ----------------------------------------------------------------------------------- */
 
 /* Gives up the rings, with whatever is out on them. To requeue, the disk must be quiesced. */
@@ -101,7 +110,11 @@ static void publish(struct pvd *pvd)
 	struct terms terms;
 	int ret;
 
-	pvd_read_terms(pvd, &terms);
+	ret = pvd_read_terms(pvd, &terms);
+	if (ret) {
+		do_again(pvd, ret);
+		return;
+	}
 	if (pvd->disk)
 		why = terms_continue(&terms, &pvd->terms);
 	if (why) {
@@ -163,8 +176,13 @@ static void resume_disk(struct pvd *pvd, u64 sectors)
 static void connect(struct pvd *pvd)
 {
 	struct terms_disk disk;
-	const char *why = pvd_read_disk(pvd, &disk);
+	const char *why;
+	int ret = pvd_read_disk(pvd, &disk, &why);
 
+	if (ret) {
+		do_again(pvd, ret);
+		return;
+	}
 	if (!why && pvd->disk && disk.sector_size != pvd->properties.sector_size)
 		why = "its sectors are of another size than its predecessor's";
 	if (why) {
@@ -181,9 +199,12 @@ static void connect(struct pvd *pvd)
 static void resize(struct pvd *pvd)
 {
 	struct terms_disk disk;
-	const char *why = pvd_read_disk(pvd, &disk);
+	const char *why;
+	int ret = pvd_read_disk(pvd, &disk, &why);
 
-	if (why)
+	if (ret)
+		do_again(pvd, ret);
+	else if (why)
 		dev_warn(&pvd->device->dev, "%s keeps its size: %s\n", pvd->disk->disk_name, why);
 	else
 		pvd_disk_resize(pvd, disk.sectors);

@@ -13,26 +13,39 @@
 
 /* ---- what the back-end offers ---------------------------------------------------------------- */
 
-static u32 offered(struct pvd *pvd, const char *key, u32 otherwise)
+/* A key that could not be read is not one that is absent: @error, which else stays. */
+static u32 offered(struct pvd *pvd, const char *key, u32 otherwise, int *error)
 {
-	return pvkit_store_read_number_or(pvd->device->backend, key, U32_MAX, otherwise);
+	u64 number;
+	int ret;
+
+	ret = pvkit_store_read_number(PVKIT_STORE_NONE, pvd->device->backend, key, U32_MAX,
+				      &number);
+	if (!ret)
+		return number;
+	if (!pvkit_store_absent(ret))
+		*error = ret;
+	return otherwise;
 }
 
-void pvd_read_terms(struct pvd *pvd, struct terms *terms)
+int pvd_read_terms(struct pvd *pvd, struct terms *terms)
 {
+	int error = 0;
 	struct terms_offer offer = {
-		.queues = offered(pvd, STORE_KEY_MAX_QUEUES, 1),
-		.ring_page_order = offered(pvd, BLKIF_KEY_MAX_RING_PAGE_ORDER, 0),
-		.ring_pages = offered(pvd, BLKIF_KEY_MAX_RING_PAGES, 0),
-		.indirect_segments = offered(pvd, BLKIF_KEY_MAX_INDIRECT, 0),
-		.flush = offered(pvd, BLKIF_KEY_FLUSH, 0),
-		.barrier = offered(pvd, BLKIF_KEY_BARRIER, 0),
-		.discard = offered(pvd, BLKIF_KEY_DISCARD, 0),
-		.persistent = offered(pvd, BLKIF_KEY_PERSISTENT, 0),
-		.write_zeroes = offered(pvd, BLKIF_KEY_WRITE_ZEROES, 0),
+		.queues = offered(pvd, STORE_KEY_MAX_QUEUES, 1, &error),
+		.ring_page_order = offered(pvd, BLKIF_KEY_MAX_RING_PAGE_ORDER, 0, &error),
+		.ring_pages = offered(pvd, BLKIF_KEY_MAX_RING_PAGES, 0, &error),
+		.indirect_segments = offered(pvd, BLKIF_KEY_MAX_INDIRECT, 0, &error),
+		.flush = offered(pvd, BLKIF_KEY_FLUSH, 0, &error),
+		.barrier = offered(pvd, BLKIF_KEY_BARRIER, 0, &error),
+		.discard = offered(pvd, BLKIF_KEY_DISCARD, 0, &error),
+		.persistent = offered(pvd, BLKIF_KEY_PERSISTENT, 0, &error),
+		.write_zeroes = offered(pvd, BLKIF_KEY_WRITE_ZEROES, 0, &error),
 	};
 	struct terms_wish wish = pvd_parameters;
 
+	if (error)
+		return error;
 	wish.cpus = num_online_cpus();
 	wish.queues = min(wish.queues, nr_cpu_ids); /* blk-mq makes no use of more */
 	/* Whoever gave us the device may say so in our own directory. */
@@ -47,6 +60,7 @@ void pvd_read_terms(struct pvd *pvd, struct terms *terms)
 	/* Queues of blk-mq that share a ring need one that interrupts. */
 	if (pvd->disk && terms->queues < pvd->queues)
 		terms->poll_queues = 0;
+	return 0;
 }
 
 /* ---- what we answer -------------------------------------------------------------------------- */
@@ -155,20 +169,24 @@ int pvd_write_queues(struct pvd *pvd)
 
 /* ---- the disk -------------------------------------------------------------------------------- */
 
-const char *pvd_read_disk(struct pvd *pvd, struct terms_disk *disk)
+int pvd_read_disk(struct pvd *pvd, struct terms_disk *disk, const char **why)
 {
-	u32 size = offered(pvd, BLKIF_KEY_SECTOR_SIZE, BLKIF_SECTOR_BYTES);
+	int error = 0, ret;
+	u32 size = offered(pvd, BLKIF_KEY_SECTOR_SIZE, BLKIF_SECTOR_BYTES, &error);
 	char *type;
 
-	if (pvkit_store_read_number(PVKIT_STORE_NONE, pvd->device->backend, BLKIF_KEY_SECTORS,
-				    U64_MAX, &disk->sectors))
-		return "it does not tell the number of sectors";
+	ret = pvkit_store_read_number(PVKIT_STORE_NONE, pvd->device->backend, BLKIF_KEY_SECTORS,
+				      U64_MAX, &disk->sectors);
+	if (ret) {
+		*why = "it does not tell the number of sectors";
+		return pvkit_store_absent(ret) ? 0 : ret;
+	}
 	disk->sector_size = size;
-	disk->physical_sector_size = offered(pvd, BLKIF_KEY_PHYSICAL_SECTOR_SIZE, size);
-	disk->info = offered(pvd, BLKIF_KEY_INFO, 0);
-	disk->discard_granularity = offered(pvd, BLKIF_KEY_DISCARD_GRANULARITY, size);
-	disk->discard_alignment = offered(pvd, BLKIF_KEY_DISCARD_ALIGNMENT, 0);
-	disk->discard_secure = offered(pvd, BLKIF_KEY_DISCARD_SECURE, 0);
+	disk->physical_sector_size = offered(pvd, BLKIF_KEY_PHYSICAL_SECTOR_SIZE, size, &error);
+	disk->info = offered(pvd, BLKIF_KEY_INFO, 0, &error);
+	disk->discard_granularity = offered(pvd, BLKIF_KEY_DISCARD_GRANULARITY, size, &error);
+	disk->discard_alignment = offered(pvd, BLKIF_KEY_DISCARD_ALIGNMENT, 0, &error);
+	disk->discard_secure = offered(pvd, BLKIF_KEY_DISCARD_SECURE, 0, &error);
 
 	type = pvkit_store_read(PVKIT_STORE_NONE, pvd->device->path, BLKIF_KEY_DEVICE_TYPE, NULL);
 	if (!IS_ERR(type)) {
@@ -176,7 +194,8 @@ const char *pvd_read_disk(struct pvd *pvd, struct terms_disk *disk)
 			disk->info |= BLKIF_INFO_CDROM;
 		kfree(type);
 	}
-	return terms_check_disk(disk, PAGE_SIZE);
+	*why = terms_check_disk(disk, PAGE_SIZE);
+	return error;
 }
 
 void pvd_read_serial(struct pvd *pvd)

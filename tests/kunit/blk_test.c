@@ -699,6 +699,34 @@ static void store_fails(struct kunit *test)
 	fake_store_fail(NULL);
 }
 
+static void store_fails_an_offer(struct kunit *test, const char *key)
+{
+	static struct io io[4];
+
+	plug(test, &everything, false);
+	backend.mood = BACKEND_SILENT;
+	start_some(io, 4);
+	fake_store_fail(key);
+	backend_replace();
+	msleep(200);
+	KUNIT_EXPECT_NULL(test, fake_store_get(BACKEND_FRONT "/error"));
+	fake_store_fail(NULL);
+	EVENTUALLY(test, backend.connections == 2);
+	backend.mood = BACKEND_GOOD;
+	expect_all(test, io, 4, 0);
+	KUNIT_EXPECT_TRUE(test, pvd_of()->terms.flush && pvd_of()->terms.barrier);
+}
+
+static void store_fails_the_terms(struct kunit *test)
+{
+	store_fails_an_offer(test, BACKEND_BACK "/feature-barrier");
+}
+
+static void store_fails_the_disk(struct kunit *test)
+{
+	store_fails_an_offer(test, BACKEND_BACK "/sectors");
+}
+
 static void replaced_by_less(struct kunit *test)
 {
 	static struct io io[4];
@@ -823,6 +851,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(replaced),
 	KUNIT_CASE(replaced_after_death),
 	KUNIT_CASE(store_fails),
+	KUNIT_CASE(store_fails_the_terms),
+	KUNIT_CASE(store_fails_the_disk),
 	KUNIT_CASE(replaced_by_less),
 	KUNIT_CASE(sleeps_and_wakes),
 	{}
