@@ -159,8 +159,10 @@ static const char *process_ended(int fd)
 	if (is_open(client->fd))
 		return NULL; /* another process has its end of the connection too */
 	device = client->device;
-	if (!device && client->features & 1ULL << ATTACH_F_RESUME)
+	if (!device && client->features & 1ULL << ATTACH_F_RESUME) {
+		client_settle(client);
 		return NULL; /* whoever has its cookie comes yet */
+	}
 	if (!device && client_holds_anything(client))
 		log_warn("%s: its back-end died; the guest has back what it held, and waits for "
 			 "another one",

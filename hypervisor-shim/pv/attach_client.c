@@ -132,6 +132,26 @@ bool client_hung_up(const struct client *client)
 	return poll(&ended, 1, 0) == 1 && ended.revents & (POLLHUP | POLLERR);
 }
 
+/* Its process may pin and unpin, whatever has become of its connection. */
+static bool lives(const struct client *client)
+{
+	struct pollfd ended = {.fd = client->pidfd, .events = POLLIN};
+
+	return client->pidfd >= 0 && !poll(&ended, 1, 0);
+}
+
+/*
+ * What it left between a lock and its release. While its threads run, a lock is theirs, and a count is
+ * on its way: so not before its process has ended, where that can be seen at all.
+ */
+void client_settle(const struct client *client)
+{
+	if (lives(client))
+		return;
+	grant_table_break_locks(&pv.grants, client->owner);
+	clients_recount();
+}
+
 void clients_recount(void)
 {
 	struct attach_grant_ledger *ledgers[CLIENTS_MAX];
@@ -142,8 +162,9 @@ void clients_recount(void)
 
 		if (!client || !client->owner)
 			continue;
-		if (client_attached(client) || !client->ledger.base)
-			return; /* who has no ledger has pins that nobody knows */
+		/* Who has no ledger has pins that nobody knows. */
+		if (client_attached(client) || lives(client) || !client->ledger.base)
+			return;
 		ledgers[count++] = client->ledger.base;
 	}
 	grant_table_recount(&pv.grants, ledgers, count);
@@ -157,12 +178,10 @@ void client_disconnect(struct client *client, const char *why)
 	hang_up(client);
 	memset(client->notice, 0, sizeof(client->notice));
 	clients_changed();
-	if (client->owner) {
-		grant_table_break_locks(&pv.grants, client->owner);
-		clients_recount();
-	} else if (client->pidfd < 0 || !client->device) {
+	if (client->owner)
+		client_settle(client);
+	else if (client->pidfd < 0 || !client->device)
 		client_free(client);
-	}
 }
 
 void client_release(struct client *client)
@@ -208,6 +227,7 @@ int client_greet(struct client *client, uint64_t features)
 
 void client_resume(struct client *client, struct client *absent)
 {
+	client_settle(absent); /* that its process has ended may wait to be looked at */
 	client->owner = absent->owner;
 	client->features = absent->features;
 	client->ledger = absent->ledger;

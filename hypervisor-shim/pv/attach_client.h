@@ -83,7 +83,9 @@ bool client_owes(const struct client *client, uint16_t type);
 /* What arrived. False: it was disconnected. */
 bool client_receive(struct client *client);
 
-/* The counts can be made exact when no back-end is attached. */
+/* Locks and counts that it left half done, once its process has ended or if that cannot be seen. */
+void client_settle(const struct client *client);
+/* The counts can be made exact when no back-end is attached, nor any process of one lives. */
 void clients_recount(void);
 /* Those that did not keep a deadline are disconnected. ms until the next one; -1: none. */
 int clients_expire(void);

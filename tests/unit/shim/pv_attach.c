@@ -18,6 +18,7 @@
 #include "tests/unit/shim/pv_fake.h"
 
 #include "common/log.h"
+#include "hypervisor-shim/pv/attach_client.h"
 
 #define DEVICE    "vbd/51712"
 #define REFERENCE 500
@@ -399,13 +400,26 @@ static void release_frees_what_a_dead_one_left(void **state)
 	peer_close(&next);
 }
 
+static bool is_absent(uint16_t owner)
+{
+	const struct client *client;
+	bool absent;
+
+	pthread_mutex_lock(&pv.lock);
+	client = client_by_owner(owner);
+	absent = client && !client_attached(client);
+	pthread_mutex_unlock(&pv.lock);
+	return absent;
+}
+
 /* The socket alone says nothing: the process may have I/O in flight. */
 static void a_daemons_pins_last_as_long_as_its_process(void **state)
 {
+	const uint64_t locked = 1ULL << ATTACH_USE_LOCK_SHIFT | 1; /* its owner is 1 */
 	struct attach_bind bind = {.guest_port = unbound()};
 	struct peer_message message;
 	pid_t pid = fork();
-	struct peer peer;
+	struct peer peer, other;
 
 	if (!pid) {
 		pause();
@@ -417,18 +431,28 @@ static void a_daemons_pins_last_as_long_as_its_process(void **state)
 	assert_int_equal(peer_ask(&peer, ATTACH_BIND, &bind, sizeof(bind), &message), 0);
 	peer_close_fds(&message);
 	peer_pin(&peer, REFERENCE);
-	/* One count that no ledger knows: it died in between. */
+	/* Counts that no ledger knows, with a lock and without: its threads are in between. */
 	__atomic_store_n(&peer.use[REFERENCE + 1].word, 3, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&peer.use[REFERENCE + 2].word, locked, __ATOMIC_SEQ_CST);
 	peer_close(&peer);
 	fake_eventually(!attach_lives(DEVICE));
-	fake_eventually(use_of(REFERENCE + 1) == 0); /* nobody is attached: recounted */
-	assert_true(use_of(REFERENCE) == 1);
+	/* Nor may the end of another one, whose process cannot be seen, disturb them. */
+	peer_open(&other, NULL, -1);
+	peer_greet(&other, NULL);
+	peer_pin(&other, REFERENCE);
+	peer_close(&other);
+	fake_eventually(is_absent(2));
+	assert_true(use_of(REFERENCE) == 2);
+	assert_true(use_of(REFERENCE + 1) == 3);
+	assert_true(use_of(REFERENCE + 2) == locked);
 	assert_int_equal(state_of(bind.guest_port), EVENT_CHANNEL_INTERDOMAIN);
 	assert_int_equal(lost, 0);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	fake_eventually(lost == 1);
-	assert_true(use_of(REFERENCE) == 0);
+	assert_true(use_of(REFERENCE) == 1); /* of the other one */
+	assert_true(use_of(REFERENCE + 1) == 0); /* nobody lives: recounted */
+	assert_true(use_of(REFERENCE + 2) == 0);
 	assert_int_equal(state_of(bind.guest_port), EVENT_CHANNEL_UNBOUND);
 }
 
