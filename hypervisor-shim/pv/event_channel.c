@@ -2,6 +2,7 @@
 #include "hypervisor-shim/pv/event_channel.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -216,12 +217,16 @@ int event_channel_bind_vcpu(struct event_channels *channels,
 	return 0;
 }
 
+/*
+ * A back-end has a copy, and may have filled the counter and made the file block: a write would wait for
+ * it then, and no flag of the call prevents that. A full one is as readable as can be.
+ */
 static void signal_descriptor(int fd)
 {
+	struct pollfd full = {.fd = fd, .events = POLLOUT};
 	uint64_t one = 1;
 
-	/* Fails only on a counter that is full, which is as readable as can be. */
-	if (fd >= 0)
+	if (fd >= 0 && poll(&full, 1, 0) == 1)
 		(void)!write(fd, &one, sizeof(one));
 }
 
@@ -366,6 +371,23 @@ int event_channel_bind_fixed(struct event_channels *channels)
 	return (int)number;
 }
 
+/*
+ * It came back, and asks again. The counter that it had may be full and block; a new one is born
+ * notified. The old one stays open till KVM has let go of it.
+ */
+static int renew(struct event_channels *channels, uint32_t number)
+{
+	struct event_port *port = &channels->port[number];
+	int fresh = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK), old = port->from_guest;
+
+	if (fresh < 0)
+		return -errno;
+	port->from_guest = fresh;
+	channels->ops->wire(channels, number);
+	close(old);
+	return 0;
+}
+
 int event_channel_bind_backend(struct event_channels *channels, uint16_t owner, uint32_t number)
 {
 	struct event_port *port = find(channels, number);
@@ -373,12 +395,8 @@ int event_channel_bind_backend(struct event_channels *channels, uint16_t owner, 
 
 	if (!port || port->fixed)
 		return -ENOENT;
-	if (is_backends(channels, port)) {
-		if (port->owner != owner)
-			return -EBUSY;
-		signal_descriptor(port->from_guest); /* it came back, and asks again */
-		return 0;
-	}
+	if (is_backends(channels, port))
+		return port->owner == owner ? renew(channels, number) : -EBUSY;
 	if (port->state != EVENT_CHANNEL_UNBOUND || port->remote_domain != channels->backend)
 		return -ENOENT;
 	from = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* born notified */

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -334,6 +335,27 @@ static void all_of_an_owner(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* It shares the flags of the open files. The alarm ends the program where a call waits. */
+static void a_back_end_cannot_make_us_wait(void **state)
+{
+	const uint64_t full = UINT64_MAX - 1;
+	uint32_t port = unbound(BACKEND);
+	int from;
+
+	assert_int_equal(event_channel_bind_backend(&c, OWNER, port), 0);
+	from = c.port[port].from_guest;
+	assert_true(readable(from));
+	fcntl(from, F_SETFL, 0);
+	fcntl(c.port[port].to_guest, F_SETFL, 0);
+	assert_int_equal(write(from, &full, sizeof(full)), sizeof(full));
+	alarm(10);
+	assert_false(msix_drain(c.port[port].to_guest));
+	assert_int_equal(event_channel_send(&c, port), 0);
+	assert_int_equal(event_channel_bind_backend(&c, OWNER, port), 0);
+	alarm(0);
+	assert_true(readable(c.port[port].from_guest));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +371,7 @@ int main(void)
 		TEST(ports_can_be_exhausted),
 		TEST(a_reset_spares_what_is_fixed),
 		TEST(all_of_an_owner),
+		TEST(a_back_end_cannot_make_us_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
