@@ -6,6 +6,7 @@
  */
 #include <linux/device.h>
 #include <linux/module.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -17,7 +18,8 @@
 /* When the store could not tell the state of a back-end. */
 #define ASK_AGAIN HZ
 
-static struct workqueue_struct *workers;
+struct workqueue_struct *pvkit_workers;
+EXPORT_SYMBOL_GPL(pvkit_workers);
 
 static const struct pvkit_driver *to_driver(COMPAT_MATCH_CONST struct device_driver *driver)
 {
@@ -26,23 +28,32 @@ static const struct pvkit_driver *to_driver(COMPAT_MATCH_CONST struct device_dri
 
 /* ---- the worker of a device ------------------------------------------------------------------ */
 
+/*
+ * A disk whose rings are made anew is quiesced meanwhile: memory that is wanted for that must not
+ * wait for pages to be written to it. So whatever the bus calls of a driver while a device is in
+ * use allocates without I/O, and runs in a queue that has a rescuer.
+ */
+
 static void run_device(struct work_struct *work)
 {
 	struct pvkit_bus_device *device = container_of(work, struct pvkit_bus_device, work);
+	unsigned int noio;
 
 	device_lock(&device->device.dev);
+	noio = memalloc_noio_save();
 	pvkit_watches_run(device);
+	memalloc_noio_restore(noio);
 	device_unlock(&device->device.dev);
 }
 
 void pvkit_bus_wake(struct pvkit_bus_device *device)
 {
-	queue_work(workers, &device->work);
+	queue_work(pvkit_workers, &device->work);
 }
 
 void pvkit_device_ask_again(struct pvkit_device *device)
 {
-	queue_delayed_work(workers, &pvkit_bus_device(device)->again, ASK_AGAIN);
+	queue_delayed_work(pvkit_workers, &pvkit_bus_device(device)->again, ASK_AGAIN);
 }
 EXPORT_SYMBOL_GPL(pvkit_device_ask_again);
 
@@ -67,11 +78,14 @@ static void ask_again(struct work_struct *work)
 {
 	struct pvkit_bus_device *device =
 		container_of(to_delayed_work(work), struct pvkit_bus_device, again);
+	unsigned int noio;
 
 	device_lock(&device->device.dev);
+	noio = memalloc_noio_save();
 	/* Open while a driver is bound and awake. */
 	if (device->backend.path)
 		backend_changed(&device->backend, device->backend.path);
+	memalloc_noio_restore(noio);
 	device_unlock(&device->device.dev);
 }
 
@@ -123,20 +137,30 @@ static void bus_remove(struct device *dev)
 	pvkit_device_switch(device, STORE_STATE_CLOSED);
 }
 
-int pvkit_bus_suspend(struct device *dev)
+static int suspend_device(struct pvkit_device *device, const struct pvkit_driver *driver)
 {
-	struct pvkit_device *device = to_pvkit_device(dev);
 	int error = 0;
 
-	if (!dev->driver)
-		return 0;
 	pvkit_watch_close(&pvkit_bus_device(device)->backend);
-	if (to_driver(dev->driver)->suspend)
-		error = to_driver(dev->driver)->suspend(device);
+	if (driver->suspend)
+		error = driver->suspend(device);
 	if (error)
 		watch_backend(device);
 	else
 		pvkit_device_switch(device, STORE_STATE_CLOSED);
+	return error;
+}
+
+int pvkit_bus_suspend(struct device *dev)
+{
+	unsigned int noio;
+	int error;
+
+	if (!dev->driver)
+		return 0;
+	noio = memalloc_noio_save();
+	error = suspend_device(to_pvkit_device(dev), to_driver(dev->driver));
+	memalloc_noio_restore(noio);
 	return error;
 }
 
@@ -151,21 +175,31 @@ static void find_backend(struct pvkit_device *device)
 	device->backend = backend;
 }
 
-int pvkit_bus_resume(struct device *dev)
+static int resume_device(struct pvkit_device *device, const struct pvkit_driver *driver)
 {
-	struct pvkit_device *device = to_pvkit_device(dev);
-	int error = 0;
+	int error;
 
-	if (!dev->driver)
-		return 0;
 	find_backend(device);
 	error = pvkit_device_switch(device, STORE_STATE_INITIALISING);
-	if (!error && to_driver(dev->driver)->resume)
-		error = to_driver(dev->driver)->resume(device);
+	if (!error && driver->resume)
+		error = driver->resume(device);
 	if (!error)
 		error = watch_backend(device);
 	if (error)
-		dev_err(dev, "does not come back (%d)\n", error);
+		dev_err(&device->dev, "does not come back (%d)\n", error);
+	return error;
+}
+
+int pvkit_bus_resume(struct device *dev)
+{
+	unsigned int noio;
+	int error;
+
+	if (!dev->driver)
+		return 0;
+	noio = memalloc_noio_save();
+	error = resume_device(to_pvkit_device(dev), to_driver(dev->driver));
+	memalloc_noio_restore(noio);
 	return error;
 }
 
@@ -218,19 +252,19 @@ int pvkit_bus_register(void)
 {
 	int error;
 
-	workers = alloc_workqueue("pvkit", WQ_UNBOUND, 0);
-	if (!workers)
+	pvkit_workers = alloc_workqueue("pvkit", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!pvkit_workers)
 		return -ENOMEM;
 	error = bus_register(&pvkit_bus);
 	if (error)
-		destroy_workqueue(workers);
+		destroy_workqueue(pvkit_workers);
 	return error;
 }
 
 void pvkit_bus_unregister(void)
 {
 	bus_unregister(&pvkit_bus);
-	destroy_workqueue(workers);
+	destroy_workqueue(pvkit_workers);
 }
 
 int __pvkit_driver_register(struct pvkit_driver *driver, struct module *owner)

@@ -19,6 +19,7 @@
 #include <linux/mm_types.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
+#include <linux/workqueue.h>
 
 #include "abi/grant_table.h"
 #include "abi/store.h"
@@ -37,6 +38,9 @@
  *
  * Our own state is Initialising when probe begins. It is Closed when remove and suspend are over; a
  * driver that wants its back-end to let go first writes Closing itself.
+ *
+ * ->backend_changed, ->suspend and ->resume run with memalloc_noio_save(): what they allocate waits
+ * for no I/O, which may be their own device's.
  */
 struct pvkit_device {
 	struct device dev;
@@ -66,6 +70,12 @@ struct pvkit_driver {
 int __pvkit_driver_register(struct pvkit_driver *driver, struct module *owner);
 #define pvkit_driver_register(driver) __pvkit_driver_register(driver, THIS_MODULE)
 void pvkit_driver_unregister(struct pvkit_driver *driver);
+
+/*
+ * Where works run that ->backend_changed waits for: a queue with a rescuer, like its own, since
+ * pages may have to be written back before there is memory for another worker.
+ */
+extern struct workqueue_struct *pvkit_workers;
 
 /*
  * Has ->backend_changed called again a second later, with the state of then: for who meets a store

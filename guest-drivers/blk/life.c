@@ -66,7 +66,7 @@ void pvd_retire(struct pvd *pvd, const char *why)
 	if (test_and_set_bit(PVD_RETIRED, &pvd->flags))
 		return;
 	pvd->retire_why = why;
-	schedule_work(&pvd->retire);
+	queue_work(pvkit_workers, &pvd->retire);
 }
 
 /* ---- attaching ------------------------------------------------------------------------------- */
@@ -84,7 +84,7 @@ static void attach(struct work_struct *work)
 
 void pvd_attach(struct pvd *pvd)
 {
-	queue_work(system_long_wq, &pvd->attach);
+	queue_work(pvkit_workers, &pvd->attach);
 }
 
 /* ---- closing --------------------------------------------------------------------------------- */
@@ -112,7 +112,7 @@ static void watch(struct work_struct *work)
 		kill_queues(pvd);
 		return;
 	}
-	schedule_delayed_work(&pvd->watchdog, HZ);
+	queue_delayed_work(pvkit_workers, &pvd->watchdog, HZ);
 }
 
 void pvd_close_disk(struct pvd *pvd)
@@ -122,7 +122,7 @@ void pvd_close_disk(struct pvd *pvd)
 	if (pvd->phase != PVD_CONNECTED || pvd->quiesced || !served(pvd))
 		kill_disk(pvd);
 	pvd->watchdog_end = jiffies + pvd_close_timeout * HZ;
-	schedule_delayed_work(&pvd->watchdog, HZ);
+	queue_delayed_work(pvkit_workers, &pvd->watchdog, HZ);
 	cancel_work_sync(&pvd->attach);
 	pvd_disk_hide(pvd);
 	cancel_delayed_work_sync(&pvd->watchdog);

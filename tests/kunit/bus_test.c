@@ -5,6 +5,7 @@
  */
 #include <kunit/test.h>
 #include <linux/delay.h>
+#include <linux/sched.h>
 
 #include "guest-kernel-module/bus.h"
 #include "guest-kernel-module/control.h"
@@ -19,6 +20,7 @@ static struct {
 	unsigned int probes, removes, changes, events, suspends, resumes;
 	enum store_state last;
 	bool busy, overlap;
+	bool reclaims; /* could wait for I/O when it wants memory */
 	bool refuse;
 	unsigned int slow; /* ms of a callback */
 	struct pvkit_watch watch;
@@ -70,6 +72,7 @@ static void remove(struct pvkit_device *device)
 static void backend_changed(struct pvkit_device *device, enum store_state state)
 {
 	enter();
+	seen.reclaims |= !(current->flags & PF_MEMALLOC_NOIO);
 	seen.changes++;
 	seen.last = state;
 	if (state == STORE_STATE_INIT_WAIT)
@@ -81,12 +84,14 @@ static void backend_changed(struct pvkit_device *device, enum store_state state)
 
 static int suspend(struct pvkit_device *device)
 {
+	seen.reclaims |= !(current->flags & PF_MEMALLOC_NOIO);
 	seen.suspends++;
 	return 0;
 }
 
 static int resume(struct pvkit_device *device)
 {
+	seen.reclaims |= !(current->flags & PF_MEMALLOC_NOIO);
 	seen.resumes++;
 	return 0;
 }
@@ -288,6 +293,19 @@ static void store_fails_a_read(struct kunit *test)
 	msleep(100);
 }
 
+/* What the bus does for a device, a page that is to be freed may wait for. */
+static void callbacks_do_no_io(struct kunit *test)
+{
+	plug();
+	EVENTUALLY(test, seen.changes == 1);
+	device_lock(&seen.device->dev);
+	KUNIT_EXPECT_EQ(test, pvkit_bus_suspend(&seen.device->dev), 0);
+	KUNIT_EXPECT_EQ(test, pvkit_bus_resume(&seen.device->dev), 0);
+	device_unlock(&seen.device->dev);
+	EVENTUALLY(test, seen.changes == 2);
+	KUNIT_EXPECT_FALSE(test, seen.reclaims);
+}
+
 static void sleeps_and_wakes(struct kunit *test)
 {
 	const struct dev_pm_ops *pm = pvkit_bus.pm;
@@ -371,6 +389,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(fail_tells_the_administrator),
 	KUNIT_CASE(await),
 	KUNIT_CASE(store_fails_a_read),
+	KUNIT_CASE(callbacks_do_no_io),
 	KUNIT_CASE(sleeps_and_wakes),
 	KUNIT_CASE(store_dies),
 	KUNIT_CASE(the_host_asks),
