@@ -120,13 +120,13 @@ static int port_irq_create(u32 port)
 	return irq;
 }
 
-static void port_irq_destroy(u32 port)
+static void port_irq_destroy(u32 port, unsigned int irq)
 {
-	unsigned int irq = events.irq[port];
-
-	WRITE_ONCE(events.irq[port], 0);
-	/* It may have been asked for again at the last moment, and may be in the work's hands. */
-	clear_bit(port, events.again);
+	/* A port that the platform forgot, and gave away again, is another event's by now. */
+	if (cmpxchg(&events.irq[port], irq, 0) == irq)
+		/* It may have been asked for again at the last moment. */
+		clear_bit(port, events.again);
+	/* And may be in the work's hands. */
 	irq_work_sync(&events.work);
 	/* A pass over the page that read the number before finds no action, or no descriptor. */
 	irq_free_desc(irq);
@@ -229,7 +229,7 @@ void pvkit_event_close(struct pvkit_event *event)
 	if (!event->kept && event->generation == events.generation)
 		port_close(event->port);
 	if (!own)
-		port_irq_destroy(event->port);
+		port_irq_destroy(event->port, event->irq);
 	atomic_dec(&events.open);
 	*event = (struct pvkit_event){};
 }

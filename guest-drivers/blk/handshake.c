@@ -316,9 +316,16 @@ void pvd_backend_changed(struct pvkit_device *device, enum store_state state)
 int pvd_suspend(struct pvkit_device *device)
 {
 	struct pvd *pvd = dev_get_drvdata(&device->dev);
+	unsigned int i;
 
 	mutex_lock(&pvd->mutex);
 	hold(pvd);
+	/*
+	 * The platform forgets the ports, and may give them to devices that resume before this one,
+	 * interrupts and all. Cancelled or not, the resume makes new queues.
+	 */
+	for (i = 0; i < pvd->queues; i++)
+		pvkit_event_close(&pvd->queue[i].event);
 	mutex_unlock(&pvd->mutex);
 	return 0;
 }

@@ -758,6 +758,8 @@ static void sleeps_and_wakes(struct kunit *test)
 	} else {
 		/* This kernel cannot; the bus's part is small. */
 		KUNIT_EXPECT_EQ(test, pvd_suspend(self.device), 0);
+		/* By the resume its port may be another device's. */
+		KUNIT_EXPECT_EQ(test, pvd_of()->queue[0].event.port, 0U);
 		pvkit_device_switch(self.device, STORE_STATE_CLOSED);
 		msleep(50);
 		pvkit_device_switch(self.device, STORE_STATE_INITIALISING);

@@ -118,6 +118,22 @@ static void disabled_then_closed(struct kunit *test)
 	pvkit_event_close(&b.event);
 }
 
+/* The platform forgot all ports, and gave one away again before its event was closed. */
+static void old_event_of_a_new_port(struct kunit *test)
+{
+	struct counter a, b;
+
+	open_counter(test, &a);
+	pvkit_events_forgotten();
+	clear_bit(a.event.port, fake.bound);
+	open_counter(test, &b);
+	KUNIT_EXPECT_EQ(test, b.event.port, a.event.port);
+	pvkit_event_close(&a.event);
+	fake_notify(b.event.port);
+	KUNIT_EXPECT_EQ(test, b.calls, 1U);
+	pvkit_event_close(&b.event);
+}
+
 static void event_during_the_handler(struct kunit *test)
 {
 	struct counter a;
@@ -211,6 +227,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(notify_rings_the_doorbell),
 	KUNIT_CASE(disabled_is_not_lost),
 	KUNIT_CASE(disabled_then_closed),
+	KUNIT_CASE(old_event_of_a_new_port),
 	KUNIT_CASE(event_during_the_handler),
 	KUNIT_CASE(closed_hears_nothing),
 	KUNIT_CASE(all_bits),
