@@ -116,6 +116,8 @@ static int bus_probe(struct device *dev)
 	const struct pvkit_driver *driver = to_driver(dev->driver);
 	int error;
 
+	/* The driver before may have gone while all slept. */
+	pvkit_bus_device(device)->suspended = false;
 	error = pvkit_device_switch(device, STORE_STATE_INITIALISING);
 	if (error)
 		return error;
@@ -161,6 +163,7 @@ int pvkit_bus_suspend(struct device *dev)
 	noio = memalloc_noio_save();
 	error = suspend_device(to_pvkit_device(dev), to_driver(dev->driver));
 	memalloc_noio_restore(noio);
+	pvkit_bus_device(to_pvkit_device(dev))->suspended = !error;
 	return error;
 }
 
@@ -192,13 +195,16 @@ static int resume_device(struct pvkit_device *device, const struct pvkit_driver 
 
 int pvkit_bus_resume(struct device *dev)
 {
+	struct pvkit_bus_device *device = pvkit_bus_device(to_pvkit_device(dev));
 	unsigned int noio;
 	int error;
 
-	if (!dev->driver)
+	/* A driver that came meanwhile is awake, and has its watch. */
+	if (!dev->driver || !device->suspended)
 		return 0;
+	device->suspended = false;
 	noio = memalloc_noio_save();
-	error = resume_device(to_pvkit_device(dev), to_driver(dev->driver));
+	error = resume_device(&device->device, to_driver(dev->driver));
 	memalloc_noio_restore(noio);
 	return error;
 }

@@ -15,6 +15,7 @@ struct pvkit_bus_device {
 	struct pvkit_device device;
 	struct list_head link; /* the scan's */
 	bool seen;
+	bool suspended; /* with its driver; under device_lock() */
 	struct pvkit_watch backend; /* the back-end's state, while a driver is bound */
 	struct work_struct work; /* under device_lock(): pvkit_watches_run() */
 	struct delayed_work again; /* alike: the back-end's state, which could not be read */
@@ -36,7 +37,7 @@ void pvkit_bus_wake(struct pvkit_bus_device *device);
 /* That worker's: calls all watches of @device that have events. */
 void pvkit_watches_run(struct pvkit_bus_device *device);
 
-/* Of @dev, under device_lock(), what system sleep does too. */
+/* Of @dev, under device_lock(), what system sleep does too. Resumes only what was suspended. */
 int pvkit_bus_suspend(struct device *dev);
 int pvkit_bus_resume(struct device *dev);
 

@@ -293,30 +293,18 @@ static int platform_resume(struct device *device)
 	return error ?: pvkit_store_resume();
 }
 
-/* How far a walk over the devices came. */
-struct walk {
-	unsigned int done;
-	int error;
-};
-
 static int suspend_child(struct device *device, void *context)
 {
-	struct walk *walk = context;
+	int error;
 
 	device_lock(device);
-	walk->error = pvkit_bus_suspend(device);
+	error = pvkit_bus_suspend(device);
 	device_unlock(device);
-	walk->done += !walk->error;
-	return walk->error;
+	return error;
 }
 
 static int resume_child(struct device *device, void *context)
 {
-	struct walk *walk = context;
-
-	if (!walk->done)
-		return 1;
-	walk->done--;
 	device_lock(device);
 	pvkit_bus_resume(device);
 	device_unlock(device);
@@ -346,15 +334,15 @@ int pvkit_platform_sleep(void)
 {
 	struct pci_platform *pp = only;
 	unsigned int flags;
-	struct walk walk = {};
 	int error;
 
 	if (!(pp->platform.features & BIT_ULL(PLATFORM_F_SUSPEND)))
 		return -EOPNOTSUPP;
 	flags = lock_system_sleep();
-	device_for_each_child(pp->platform.device, &walk, suspend_child);
-	error = walk.error ?: sleep_bare(pp);
-	device_for_each_child(pp->platform.device, &walk, resume_child);
+	error = device_for_each_child(pp->platform.device, NULL, suspend_child);
+	error = error ?: sleep_bare(pp);
+	/* Those that were suspended, whoever came or went meanwhile. */
+	device_for_each_child(pp->platform.device, NULL, resume_child);
 	unlock_system_sleep(flags);
 	return error;
 }

@@ -306,6 +306,29 @@ static void callbacks_do_no_io(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, seen.reclaims);
 }
 
+/* Who was not there when all went to sleep is not waked. */
+static void driver_comes_while_asleep(struct kunit *test)
+{
+	struct device *dev;
+
+	plug();
+	EVENTUALLY(test, seen.changes == 1);
+	dev = get_device(&seen.device->dev);
+	pvkit_driver_unregister(&driver);
+	device_lock(dev);
+	KUNIT_EXPECT_EQ(test, pvkit_bus_suspend(dev), 0);
+	device_unlock(dev);
+	KUNIT_EXPECT_EQ(test, __pvkit_driver_register(&driver, NULL), 0);
+	EVENTUALLY(test, seen.changes == 2);
+	device_lock(dev);
+	KUNIT_EXPECT_EQ(test, pvkit_bus_resume(dev), 0);
+	device_unlock(dev);
+	KUNIT_EXPECT_EQ(test, seen.resumes, 0U);
+	/* The scan's, the driver's, the bus's. */
+	KUNIT_EXPECT_EQ(test, fake_store_watches(), 3U);
+	put_device(dev);
+}
+
 static void sleeps_and_wakes(struct kunit *test)
 {
 	const struct dev_pm_ops *pm = pvkit_bus.pm;
@@ -390,6 +413,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(await),
 	KUNIT_CASE(store_fails_a_read),
 	KUNIT_CASE(callbacks_do_no_io),
+	KUNIT_CASE(driver_comes_while_asleep),
 	KUNIT_CASE(sleeps_and_wakes),
 	KUNIT_CASE(store_dies),
 	KUNIT_CASE(the_host_asks),
