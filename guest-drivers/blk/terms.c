@@ -81,6 +81,9 @@ const char *terms_continue(struct terms *new_terms, const struct terms *old)
 	new_terms->descriptor_pages = old->descriptor_pages;
 	if ((old->flush || old->barrier) && !new_terms->flush && !new_terms->barrier)
 		return "it cannot flush, and its predecessor could";
+	/* Writes with FUA that wait would go as plain ones, and the kernel does not flush after. */
+	if (old->barrier && !new_terms->barrier)
+		return "it takes no barriers, and its predecessor did";
 	return NULL;
 }
 

@@ -152,6 +152,9 @@ static void test_continue(void **state)
 	struct terms more =
 		agreed((struct terms_offer){.indirect_segments = 64, .flush = true}, usual);
 	struct terms fewer = agreed((struct terms_offer){.flush = true}, usual);
+	struct terms barrier = agreed(
+		(struct terms_offer){.indirect_segments = 32, .flush = true, .barrier = true},
+		usual);
 	struct terms dry = agreed((struct terms_offer){.indirect_segments = 32}, usual);
 
 	(void)state;
@@ -159,6 +162,9 @@ static void test_continue(void **state)
 	assert_int_equal(more.segments, 32);
 	assert_non_null(terms_continue(&fewer, &old));
 	assert_non_null(terms_continue(&dry, &old));
+	/* Writes with FUA that wait were promised a barrier, and nothing flushes behind them. */
+	assert_non_null(terms_continue(&more, &barrier));
+	assert_null(terms_continue(&barrier, &more));
 }
 
 static void test_disk(void **state)
