@@ -167,15 +167,24 @@ int pvkit_bus_suspend(struct device *dev)
 	return error;
 }
 
-/* The back-end may be another one, elsewhere. */
+/*
+ * The back-end may be another one, elsewhere, of another domain. Both or none: pages of the one are
+ * not for the other.
+ */
 static void find_backend(struct pvkit_device *device)
 {
-	char *backend = pvkit_store_read(PVKIT_STORE_NONE, device->path, STORE_KEY_BACKEND, NULL);
+	char *backend;
+	u64 domain;
 
+	if (pvkit_store_read_number(PVKIT_STORE_NONE, device->path, STORE_KEY_BACKEND_ID,
+				    DOMAIN_FIRST_RESERVED - 1, &domain))
+		return;
+	backend = pvkit_store_read(PVKIT_STORE_NONE, device->path, STORE_KEY_BACKEND, NULL);
 	if (IS_ERR(backend))
 		return;
 	kfree(device->backend);
 	device->backend = backend;
+	device->backend_domain = domain;
 }
 
 static int resume_device(struct pvkit_device *device, const struct pvkit_driver *driver)

@@ -329,6 +329,19 @@ static void driver_comes_while_asleep(struct kunit *test)
 	put_device(dev);
 }
 
+/* The host may have given the device to another domain. */
+static void wakes_elsewhere(struct kunit *test)
+{
+	plug();
+	EVENTUALLY(test, seen.changes == 1);
+	device_lock(&seen.device->dev);
+	KUNIT_EXPECT_EQ(test, pvkit_bus_suspend(&seen.device->dev), 0);
+	fake_store_set(FRONT "/backend-id", "7");
+	KUNIT_EXPECT_EQ(test, pvkit_bus_resume(&seen.device->dev), 0);
+	KUNIT_EXPECT_EQ(test, seen.device->backend_domain, 7U);
+	device_unlock(&seen.device->dev);
+}
+
 static void sleeps_and_wakes(struct kunit *test)
 {
 	const struct dev_pm_ops *pm = pvkit_bus.pm;
@@ -414,6 +427,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(store_fails_a_read),
 	KUNIT_CASE(callbacks_do_no_io),
 	KUNIT_CASE(driver_comes_while_asleep),
+	KUNIT_CASE(wakes_elsewhere),
 	KUNIT_CASE(sleeps_and_wakes),
 	KUNIT_CASE(store_dies),
 	KUNIT_CASE(the_host_asks),
