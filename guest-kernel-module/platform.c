@@ -355,7 +355,7 @@ static DEFINE_SIMPLE_DEV_PM_OPS(platform_pm, platform_suspend, platform_resume);
 static void platform_shutdown(struct pci_dev *pci)
 {
 	platform_call(PLATFORM_OP_SET_VECTORS, 0);
-	platform_call(PLATFORM_OP_RESET, 0);
+	reset_platform(&pci->dev);
 }
 
 static const struct pci_device_id platform_ids[] = {
