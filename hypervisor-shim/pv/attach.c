@@ -17,7 +17,8 @@
 #include "common/socket.h"
 #include "hypervisor-shim/pv/attach_client.h"
 
-#define GIVE_UP_ASK_MS 100
+#define GIVE_UP_ASK_MS  100
+#define ACCEPT_PAUSE_MS 1000
 
 /*
  * What the thread waits for. An event names a descriptor by its use, and is looked up again under the
@@ -34,6 +35,7 @@ enum use {
 static struct {
 	int epoll, wake, listener, kick;
 	uint32_t kick_port;
+	int64_t accept_again; /* ms; 0: the listener is watched */
 	pthread_t thread;
 	bool running, ending;
 	pthread_cond_t changed; /* with pv.lock */
@@ -106,6 +108,20 @@ static int peer_process(int fd)
 	return pidfd_open(peer.pid, 0);
 }
 
+/*
+ * The back-end stays in the backlog and keeps the listener readable, so the thread would turn as fast as
+ * it can until somebody frees what is missing.
+ */
+static void accept_later(int err)
+{
+	log_peer(&attach_faults,
+		 "cannot accept a back-end at %s: %s; trying again each second; raise the limit of "
+		 "open files (ulimit -n) or free memory",
+		 attach.path, strerror(err));
+	client_unwatch(attach.listener);
+	attach.accept_again = attach_now() + ACCEPT_PAUSE_MS;
+}
+
 static void accept_one(void)
 {
 	int fd = accept4(attach.listener, NULL, NULL, SOCK_CLOEXEC);
@@ -113,7 +129,7 @@ static void accept_one(void)
 
 	if (fd < 0) {
 		if (errno != EAGAIN && errno != ECONNABORTED)
-			log_peer(&attach_faults, "cannot accept a back-end: %s", strerror(errno));
+			accept_later(errno);
 		return;
 	}
 	if (!client || watch(fd, USE_SOCKET) < 0) {
@@ -197,14 +213,31 @@ static const char *handle(enum use use, int fd)
 	return NULL;
 }
 
+/* ms until the listener is watched again; -1: it is. */
+static int resume_listening(void)
+{
+	int64_t now = attach_now();
+
+	if (!attach.accept_again)
+		return -1;
+	if (attach.accept_again <= now) {
+		attach.accept_again = 0;
+		if (!watch(attach.listener, USE_LISTENER))
+			return -1;
+		attach.accept_again = now + ACCEPT_PAUSE_MS;
+	}
+	return (int)(attach.accept_again - now);
+}
+
 static int next_deadline(void)
 {
-	int timeout;
+	int timeout, pause;
 
 	pthread_mutex_lock(&pv.lock);
 	timeout = clients_expire();
+	pause = resume_listening();
 	pthread_mutex_unlock(&pv.lock);
-	return timeout;
+	return pause >= 0 && (timeout < 0 || pause < timeout) ? pause : timeout;
 }
 
 /* One event at a time, so that none of a batch names a descriptor that the one before has closed. */
@@ -448,6 +481,7 @@ void attach_close(void)
 	if (attach.path)
 		unlink(attach.path);
 	attach.path = NULL;
+	attach.accept_again = 0;
 	attach.kick = -1;
 	for (unsigned int i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
 		if (*fds[i] >= 0)

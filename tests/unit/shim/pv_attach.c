@@ -12,7 +12,9 @@
 
 #include <dirent.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "tests/unit/shim/pv_fake.h"
@@ -748,6 +750,41 @@ static void a_flood_of_connections(void **state)
 	}
 }
 
+static int64_t cpu_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* The one that cannot be accepted keeps the listener ready; it is served once it can be. */
+static void no_descriptor_is_left(void **state)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	struct rlimit before, none;
+	struct peer peer = {0};
+	int64_t spent;
+	int lowest;
+
+	snprintf(to.sun_path, sizeof(to.sun_path), "%s", path);
+	getrlimit(RLIMIT_NOFILE, &before);
+	peer.fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	lowest = dup(peer.fd);
+	close(lowest);
+	none = before;
+	none.rlim_cur = (rlim_t)lowest;
+	setrlimit(RLIMIT_NOFILE, &none);
+	assert_int_equal(connect(peer.fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	spent = cpu_ms();
+	nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+	spent = cpu_ms() - spent;
+	setrlimit(RLIMIT_NOFILE, &before);
+	assert_true(spent < 100);
+	assert_int_equal(peer_greet(&peer, NULL), 0);
+	peer_close(&peer);
+}
+
 /* Its buffer runs full, and that is its own loss: no one waits for it. */
 static void one_that_does_not_read(void **state)
 {
@@ -791,6 +828,7 @@ int main(void)
 		TEST(what_is_cut_off_ends_for_all),
 		TEST(surplus_descriptors),
 		TEST(a_flood_of_connections),
+		TEST(no_descriptor_is_left),
 		TEST(one_that_does_not_read),
 	};
 
