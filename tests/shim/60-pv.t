@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0
 #
 # PV mode with pvkit's own modules in stock kernels: a disk and a NIC on PV beside a pair on virtio in one guest,
-# interrupts that move under I/O, modules that are unloaded under I/O, in the long form 50 times. 61-pv-lives.t has the
-# rest of what can happen to such devices.
+# interrupts that move under I/O, modules that are unloaded under I/O; in the long form that 50 times, and a rate that
+# limits. 61-pv-lives.t has the rest of what can happen to such devices.
 set -u
 . tests/lib.sh
 own_namespaces "$0" "$@" || skip_all 'no right to make a network namespace'
@@ -44,5 +44,18 @@ reloads=${PVKIT_LONG:+50}
 both 6.1 2 "${reloads:-5}"
 both 6.12 4 "${reloads:-2}"
 ok 'a PV interface has the same address at each start' same address "$(address_of both-6.1)" "$(address_of both-6.12)"
+
+# What the guest sends is limited, and what it receives is not.
+limited() { # KERNEL
+	local title='rate=20Mb/s' sent received
+	shim rate "$1" 'guest.run=pv,net guest.seconds=3 guest.pv_nics=1' --memory 512M --cpus 2 \
+		--disk "$(guest_disk rate),bus=pv" --net link=tap:pvkit0,bus=pv,rate=20Mb/s
+	guest_works "$title" rate pv,net
+	sent=$(guest_figure rate iperf3_to_host) received=$(guest_figure rate iperf3_from_host)
+	# 60 Mbit in 3 s, and the burst of 1 Mbit.
+	ok "$title: $sent Mbit/s to the host" awk "BEGIN { exit !(${sent:-0} > 10 && ${sent:-0} < 22) }"
+	ok "$title: $received Mbit/s from the host" awk "BEGIN { exit !(${received:-0} > 22) }"
+}
+[ -z "${PVKIT_LONG-}" ] || limited 6.12
 
 finished
