@@ -272,17 +272,21 @@ static bool anybody_owes(uint16_t type)
 	return false;
 }
 
+/* Not for long, since whoever waits may have a reason to give up. */
+static void wait_for_change(void)
+{
+	int64_t ms = attach_now() + GIVE_UP_ASK_MS;
+	struct timespec until = {ms / 1000, ms % 1000 * 1000000};
+
+	pthread_cond_timedwait(&attach.changed, &pv.lock, &until);
+}
+
 /* The thread disconnects who is late, so this ends. */
 static bool wait_for_answers(uint16_t type, bool (*give_up)(void))
 {
-	struct timespec until;
-	int64_t ms;
-
 	wake(); /* there are deadlines now */
 	while (anybody_owes(type)) {
-		ms = attach_now() + GIVE_UP_ASK_MS;
-		until = (struct timespec){ms / 1000, ms % 1000 * 1000000};
-		pthread_cond_timedwait(&attach.changed, &pv.lock, &until);
+		wait_for_change();
 		if (give_up && give_up())
 			return false;
 	}
@@ -323,6 +327,44 @@ void attach_channel_closed(uint16_t owner, uint32_t port)
 	client = client_by_owner(owner);
 	if (!client || !client_attached(client))
 		event_channel_unbind_backend(&pv.channels, owner, port);
+}
+
+/* Nobody can talk to it, and it may have I/O in flight: it has a device, or holds something. */
+static bool is_stray(const struct client *client)
+{
+	return client && client->owner && client->fd < 0 && client->pidfd >= 0 &&
+	       (*client->claim || client_holds_anything(client));
+}
+
+static bool any_stray(void)
+{
+	for (unsigned int i = 0; i < CLIENTS_MAX; i++) {
+		if (is_stray(attach_clients[i]))
+			return true;
+	}
+	return false;
+}
+
+bool attach_end_absent(bool (*give_up)(void))
+{
+	for (unsigned int i = 0; i < CLIENTS_MAX; i++) {
+		const struct client *client = attach_clients[i];
+
+		if (!is_stray(client))
+			continue;
+		log_warn("%s: its back-end did not answer the reset and is ended, lest it writes into "
+			 "the new guest; look at its log and its storage, then start it again",
+			 *client->claim ? client->claim : client_name(client));
+		if (pidfd_send_signal(client->pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+			log_errno("%s: cannot end its back-end, which the reset waits for; kill it",
+				  client_name(client));
+	}
+	while (any_stray()) {
+		wait_for_change();
+		if (give_up && give_up())
+			return false;
+	}
+	return true;
 }
 
 void attach_forget_absent(void)

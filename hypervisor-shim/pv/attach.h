@@ -63,6 +63,12 @@ bool attach_tell_reset(bool (*give_up)(void));
 /* The table as it is, or closed: without a single valid reference. */
 bool attach_tell_grants(bool closed, bool (*give_up)(void));
 
+/*
+ * The memory is to be another guest's: kills each back-end that is not attached, lives, and may have I/O
+ * in flight; and waits for its end as above, since its I/O ends with it.
+ */
+bool attach_end_absent(bool (*give_up)(void));
+
 /* A new guest begins: those that are not attached have nothing of it. */
 void attach_forget_absent(void);
 

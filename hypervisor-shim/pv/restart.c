@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "abi/platform.h"
+#include "hypervisor-shim/machine.h"
 #include "hypervisor-shim/pv/attach.h"
 #include "hypervisor-shim/pv/pv.h"
 
@@ -55,6 +56,14 @@ int restart_guest(bool (*give_up)(void))
 	return clear ? 0 : -EBUSY;
 }
 
+/* A storage that hangs may keep a process that was killed; nobody but the user knows for how long. */
+static bool machine_quits(void)
+{
+	enum machine_event event = machine_requested();
+
+	return event == MACHINE_QUIT || event == MACHINE_SIGNAL;
+}
+
 void restart_machine(void)
 {
 	uint32_t version = pv.grants.version;
@@ -62,6 +71,7 @@ void restart_machine(void)
 	event_channels_reset(&pv.channels);
 	clear_pending();
 	attach_tell_reset(NULL);
+	attach_end_absent(machine_quits);
 	attach_forget_absent();
 	grant_table_wipe(&pv.grants);
 	tell_version(version, NULL);

@@ -21,6 +21,7 @@
 
 #include "common/log.h"
 #include "hypervisor-shim/pv/attach_client.h"
+#include "hypervisor-shim/pv/restart.h"
 
 #define DEVICE    "vbd/51712"
 #define REFERENCE 500
@@ -553,6 +554,36 @@ static void a_reset_waits_for_all(void **state)
 	pv.generation = 0;
 }
 
+/* Its worker may write into the guest's memory for as long as it lives: the new guest comes after. */
+static void a_machine_reset_ends_who_is_late(void **state)
+{
+	pid_t pid = fork();
+	struct peer peer;
+	siginfo_t ended = {0};
+
+	if (!pid) {
+		pause();
+		_exit(0);
+	}
+	give(REFERENCE);
+	peer_open(&peer, DEVICE, pidfd_open(pid, 0));
+	peer_greet(&peer, NULL);
+	peer_pin(&peer, REFERENCE);
+	shutdown(peer.fd, SHUT_RDWR);
+	fake_eventually(!attach_lives(DEVICE));
+	pthread_mutex_lock(&pv.lock);
+	restart_machine();
+	waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOHANG | WNOWAIT);
+	kill(pid, SIGKILL);
+	pthread_mutex_unlock(&pv.lock);
+	waitpid(pid, NULL, 0);
+	assert_int_equal(ended.si_pid, pid);
+	fake_eventually(lost == 1);
+	assert_true(use_of(REFERENCE) == 0);
+	peer_close(&peer);
+	pv.generation = 0;
+}
+
 /* A back-end that lives on for a moment puts its pins back by itself. */
 static void the_end_leaves_pins_alone(void **state)
 {
@@ -822,6 +853,7 @@ int main(void)
 		TEST(a_daemons_pins_last_as_long_as_its_process),
 		TEST(what_a_killed_process_held_is_free),
 		TEST(a_reset_waits_for_all),
+		TEST(a_machine_reset_ends_who_is_late),
 		TEST(the_end_leaves_pins_alone),
 		TEST(hostile_greetings),
 		TEST(hostile_messages),
