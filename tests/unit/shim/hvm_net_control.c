@@ -252,7 +252,7 @@ static void a_broken_control_ring_costs_the_device(void **state)
 
 	start_net(7);
 	avail = guest_memory_at(&fake_vm.memory, driver_area(6) + 0x4000, 4);
-	avail[1] = 0x7000; /* idx, far ahead */
+	__atomic_store_n(&avail[1], 0x7000, __ATOMIC_RELEASE); /* idx, far ahead */
 	assert_int_equal(write(doorbell_fd(d.notify + 24), &one, 8), 8);
 	fake_eventually(status() & VIRTIO_CONFIG_S_NEEDS_RESET);
 	start_net(7);
