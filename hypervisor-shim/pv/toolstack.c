@@ -9,6 +9,7 @@
 #include "abi/blkif.h"
 #include "abi/netif.h"
 #include "abi/store.h"
+#include "common/ethernet.h"
 #include "common/log.h"
 #include "hypervisor-shim/pv/pv.h"
 #include "hypervisor-shim/pv/store.h"
@@ -303,15 +304,12 @@ static bool read_front(const char *name, const char *key, char *value, unsigned 
  */
 static void learn(struct toolstack_device *device, const char *name)
 {
-	uint8_t mac[sizeof(device->mac)];
-	char value[24];
+	char value[24], reason[80];
 
 	*device = (struct toolstack_device){0};
 	snprintf(device->name, sizeof(device->name), "%s", name);
-	if (read_front(name, NETIF_KEY_MAC, value, sizeof(value)) &&
-	    sscanf(value, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &mac[0], &mac[1], &mac[2], &mac[3],
-		   &mac[4], &mac[5]) == 6)
-		memcpy(device->mac, mac, sizeof(mac));
+	if (read_front(name, NETIF_KEY_MAC, value, sizeof(value)))
+		ethernet_parse(device->mac, value, reason, sizeof(reason));
 	if (read_front(name, NETIF_KEY_MTU, value, sizeof(value)))
 		device->mtu = strtoull(value, NULL, 10);
 }
