@@ -114,7 +114,7 @@ serve() { # NAME DEVICE IMAGE
 shim again 6.12 'no_timer_check guest.run=xen,rebootonce,storage guest.disk=xvda guest.mebibytes=16' --mode xen --memory 512M \
 	--cpus 2 --disk bus=pv --net link=tap:pvkit0 --attach "$scratch/attach.sock"
 serve blkd vbd/51712 "$scratch/a.img"
-ok 'a reset: the second boot' within 120 grep -q '^@@ say this is the second boot' "$scratch/again.log"
+ok 'a reset: the second boot' within 120 grep -q '^@@ say this is boot 2' "$scratch/again.log"
 ok 'a reset: the same daemon serves it' alive blkd
 ok 'power-off: ends with status 0' status_is 0 reap again 120
 ok 'power-off: a daemon that was attached ends with status 0' status_is 0 reap blkd 10
