@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "hypervisor-shim/hvm/net_control.h"
 #include "hypervisor-shim/hvm/virtio_pci.h"
+#include "hypervisor-shim/notify.h"
 #include "hypervisor-shim/vm.h"
 
 #define QUEUE_SIZE_DEFAULT 256
@@ -227,10 +228,8 @@ void virtio_device_move_doorbells(struct virtio_device *device, uint64_t address
 
 void virtio_device_kick(struct virtio_device *device, unsigned int index)
 {
-	uint64_t one = 1;
-
 	if (index < device->queues_count && device->queue[index].enabled)
-		(void)!write(device->queue[index].kick, &one, sizeof(one));
+		notify(device->queue[index].kick);
 }
 
 /* ---- open and close --------------------------------------------------------------------------- */

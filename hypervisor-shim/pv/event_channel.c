@@ -2,12 +2,12 @@
 #include "hypervisor-shim/pv/event_channel.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "abi/hypercall.h"
+#include "hypervisor-shim/notify.h"
 
 /* A port that the guest may use: NULL for one that is closed, or no port at all. */
 static struct event_port *find(struct event_channels *channels, uint32_t port)
@@ -217,19 +217,6 @@ int event_channel_bind_vcpu(struct event_channels *channels,
 	return 0;
 }
 
-/*
- * A back-end has a copy, and may have filled the counter and made the file block: a write would wait for
- * it then, and no flag of the call prevents that. A full one is as readable as can be.
- */
-static void signal_descriptor(int fd)
-{
-	struct pollfd full = {.fd = fd, .events = POLLOUT};
-	uint64_t one = 1;
-
-	if (fd >= 0 && poll(&full, 1, 0) == 1)
-		(void)!write(fd, &one, sizeof(one));
-}
-
 int event_channel_send(struct event_channels *channels, uint32_t number)
 {
 	struct event_port *port = find(channels, number);
@@ -245,8 +232,8 @@ int event_channel_send(struct event_channels *channels, uint32_t number)
 	case EVENT_CHANNEL_INTERDOMAIN:
 		if (is_loop(channels, port))
 			channels->ops->raise(channels, port->remote_port);
-		else
-			signal_descriptor(port->from_guest);
+		else if (port->from_guest >= 0)
+			notify(port->from_guest);
 		return 0;
 	default:
 		return -EINVAL;

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
+
 #include "tests/unit/shim/hvm_driver.h"
 
 static void plug_block(bool packed)
@@ -126,6 +128,25 @@ static void kicks_that_arrive_here_are_passed_on(void **state)
 	mem_write(d.notify + 8, 2, 2); /* not enabled */
 	mem_write(d.notify + 4 * 500, 4, 1); /* absent */
 	assert_int_equal(status(), STATUS_RUNNING);
+}
+
+/* It shares the flags of the open file. The alarm ends the program where the write waits. */
+static void a_full_kick_makes_nobody_wait(void **state)
+{
+	const uint64_t full = UINT64_MAX - 1;
+	uint64_t count;
+	int kick;
+
+	fake_vm.no_ioeventfd = true;
+	driver_start(1);
+	fake_vm.no_ioeventfd = false;
+	kick = fake_backend.ring[0].ring.kick;
+	fcntl(kick, F_SETFL, 0);
+	assert_int_equal(write(kick, &full, sizeof(full)), sizeof(full));
+	alarm(10);
+	mem_write(d.notify, 2, 0);
+	alarm(0);
+	assert_int_equal(read(kick, &count, sizeof(count)), sizeof(count));
 }
 
 static void reset_stops_the_rings_and_clears_the_registers(void **state)
@@ -417,6 +438,7 @@ int main(void)
 		TEST(a_feature_not_offered_is_refused),
 		TEST(driver_ok_starts_the_rings),
 		TEST(kicks_that_arrive_here_are_passed_on),
+		TEST(a_full_kick_makes_nobody_wait),
 		TEST(reset_stops_the_rings_and_clears_the_registers),
 		TEST(queue_registers_hold_sane_values_only),
 		cmocka_unit_test_setup_teardown(an_odd_size_is_for_packed_rings, open_packed,

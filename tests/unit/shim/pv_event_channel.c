@@ -11,6 +11,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -333,8 +337,6 @@ static void all_of_an_owner(void **state)
 	assert_int_equal(status(port[2]).state, EVENT_CHANNEL_UNBOUND);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 /* It shares the flags of the open files. The alarm ends the program where a call waits. */
 static void a_back_end_cannot_make_us_wait(void **state)
 {
@@ -356,6 +358,56 @@ static void a_back_end_cannot_make_us_wait(void **state)
 	assert_true(readable(c.port[port].from_guest));
 }
 
+#define RACES 20000
+
+static struct {
+	int fd;
+	atomic_uint begun, ended; /* rounds */
+} racer;
+
+static void await(atomic_uint *rounds, unsigned int round)
+{
+	while (atomic_load(rounds) < round)
+		sched_yield();
+}
+
+static void *fill(void *unused)
+{
+	const uint64_t full = UINT64_MAX - 1;
+
+	for (unsigned int i = 1; i <= RACES; i++) {
+		await(&racer.begun, i);
+		if (write(racer.fd, &full, sizeof(full)) != sizeof(full))
+			abort();
+		atomic_store(&racer.ended, i);
+	}
+	return NULL;
+}
+
+/* In each round it fills the empty counter while the guest sends; then it is emptied for the next one. */
+static void nor_can_one_that_is_fast(void **state)
+{
+	uint32_t port = unbound(BACKEND);
+	pthread_t thread;
+
+	assert_int_equal(event_channel_bind_backend(&c, OWNER, port), 0);
+	racer.fd = c.port[port].from_guest;
+	assert_true(readable(racer.fd));
+	fcntl(racer.fd, F_SETFL, 0);
+	alarm(60);
+	assert_int_equal(pthread_create(&thread, NULL, fill, NULL), 0);
+	for (unsigned int i = 1; i <= RACES; i++) {
+		atomic_store(&racer.begun, i);
+		assert_int_equal(event_channel_send(&c, port), 0);
+		while (atomic_load(&racer.ended) < i || msix_drain(racer.fd))
+			msix_drain(racer.fd);
+	}
+	pthread_join(thread, NULL);
+	alarm(0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -372,6 +424,7 @@ int main(void)
 		TEST(a_reset_spares_what_is_fixed),
 		TEST(all_of_an_owner),
 		TEST(a_back_end_cannot_make_us_wait),
+		TEST(nor_can_one_that_is_fast),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
