@@ -9,6 +9,7 @@
  */
 #include "common/option.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -35,31 +36,37 @@ static unsigned int option_digit(char c)
 	return UINT_MAX;
 }
 
-/* Digits of @base from *text on, no sign, no blanks; moves *text behind them. */
+/*
+ * Digits of @base from *text on, no sign, no blanks; moves *text behind them. -EINVAL: there is none;
+ * -ERANGE: more than fits.
+ */
 static int option_digits(const char **text, unsigned int base, uint64_t *value)
 {
 	const char *start = *text;
+	bool fits = true;
 
 	for (*value = 0;; (*text)++) {
 		unsigned int digit = option_digit(**text);
 
 		if (digit >= base)
-			return *text == start ? -1 : 0;
+			return *text == start ? -EINVAL : fits ? 0 : -ERANGE;
 		if (__builtin_mul_overflow(*value, base, value) ||
 		    __builtin_add_overflow(*value, digit, value))
-			return -1;
+			fits = false;
 	}
 }
 
 static int option_number(const char *text, uint64_t *value)
 {
 	unsigned int base = 10;
+	int result;
 
 	if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
 		base = 16;
 		text += 2;
 	}
-	return option_digits(&text, base, value) < 0 || *text ? -1 : 0;
+	result = option_digits(&text, base, value);
+	return *text ? -EINVAL : result;
 }
 
 int option_size(const char *text, uint64_t *bytes)
@@ -67,17 +74,16 @@ int option_size(const char *text, uint64_t *bytes)
 	static const char suffixes[] = "KMGT";
 	const char *suffix;
 	unsigned int shift;
+	int result = option_digits(&text, 10, bytes);
 
-	if (option_digits(&text, 10, bytes) < 0)
-		return -1;
-	if (!*text)
-		return 0;
+	if (result == -EINVAL || !*text)
+		return result;
 	suffix = strchr(suffixes, *text & ~0x20); /* either case */
 	if (!suffix || !*suffix || text[1])
-		return -1;
+		return -EINVAL;
 	shift = 10 * (suffix - suffixes + 1);
-	if (*bytes > UINT64_MAX >> shift)
-		return -1;
+	if (result || *bytes > UINT64_MAX >> shift)
+		return -ERANGE;
 	*bytes <<= shift;
 	return 0;
 }
@@ -99,20 +105,14 @@ static void option_format(const struct option_spec *spec, uint64_t value, char *
 	snprintf(text, size, "%llu", (unsigned long long)value);
 }
 
-static int option_check_range(const struct option_spec *spec, const char *text, uint64_t value,
-			      char *reason, size_t size)
+static int option_out_of_range(const struct option_spec *spec, const char *text, char *reason,
+			       size_t size)
 {
 	char minimum[24], maximum[24];
 
-	if (value >= spec->minimum && (!spec->maximum || value <= spec->maximum))
-		return 0;
 	option_format(spec, spec->minimum, minimum, sizeof(minimum));
-	option_format(spec, spec->maximum, maximum, sizeof(maximum));
-	if (spec->maximum)
-		snprintf(reason, size, "'%s' is out of range, expected %s..%s", text, minimum,
-			 maximum);
-	else
-		snprintf(reason, size, "'%s' is too small, expected %s or more", text, minimum);
+	option_format(spec, spec->maximum ?: UINT64_MAX, maximum, sizeof(maximum));
+	snprintf(reason, size, "'%s' is out of range, expected %s..%s", text, minimum, maximum);
 	return -1;
 }
 
@@ -120,14 +120,16 @@ static int option_set_number(const struct option_spec *spec, void *field, const 
 			     char *reason, size_t size)
 {
 	uint64_t value;
+	int result = spec->kind == OPTION_SIZE ? option_size(text, &value) :
+						 option_number(text, &value);
 
-	if (spec->kind == OPTION_SIZE ? option_size(text, &value) : option_number(text, &value))
+	if (result == -EINVAL)
 		return option_refuse(reason, size, text,
 				     spec->kind == OPTION_SIZE
 					     ? "is no size, expected bytes such as 512, 64K, 2G"
 					     : "is no number, expected decimal or 0x digits");
-	if (option_check_range(spec, text, value, reason, size) < 0)
-		return -1;
+	if (result || value < spec->minimum || (spec->maximum && value > spec->maximum))
+		return option_out_of_range(spec, text, reason, size);
 	*(uint64_t *)field = value;
 	return 0;
 }

@@ -72,7 +72,7 @@ int option_parse_list(const struct option_spec *list, const char *text, void *co
 void option_print_help(const struct program_spec *program);
 void option_print_man(const struct program_spec *program); /* man(7) source on standard output */
 
-/* "64M" → bytes. 0, or -1 when it is no size or does not fit. */
+/* "64M" → bytes. 0; -EINVAL: it is no size; -ERANGE: it does not fit. */
 int option_size(const char *text, uint64_t *bytes);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -234,9 +235,17 @@ static void bad_values_are_refused(void **state)
 	refused(ARGV("--socket=a", "--cpus="),
 		"--cpus: '' is no number, expected decimal or 0x digits");
 	refused(ARGV("--socket=a", "--cpus=18446744073709551617"),
-		"--cpus: '18446744073709551617' is no number, expected decimal or 0x digits");
+		"--cpus: '18446744073709551617' is out of range, expected 1..16");
+	refused(ARGV("--socket=a", "--cpus=18446744073709551617x"),
+		"--cpus: '18446744073709551617x' is no number, expected decimal or 0x digits");
 	refused(ARGV("--socket=a", "--memory=1"),
 		"--memory: '1' is out of range, expected 1M..16G");
+	refused(ARGV("--socket=a", "--memory=99999999T"),
+		"--memory: '99999999T' is out of range, expected 1M..16G");
+	refused(ARGV("--socket=a", "--memory=99999999999999999999"),
+		"--memory: '99999999999999999999' is out of range, expected 1M..16G");
+	refused(ARGV("--socket=a", "--disk=a,size=16777216T"),
+		"--disk: size: '16777216T' is out of range, expected 0..18446744073709551615");
 	refused(ARGV("--socket=a", "--memory=64MB"),
 		"--memory: '64MB' is no size, expected bytes such as 512, 64K, 2G");
 	refused(ARGV("--socket=a", "--engine=aio"),
@@ -294,11 +303,11 @@ static void sizes(void **state)
 	assert_int_equal(option_size("3T", &bytes), 0);
 	assert_int_equal(bytes, 3ULL << 40);
 	assert_int_equal(option_size("16777215T", &bytes), 0);
-	assert_int_equal(option_size("16777216T", &bytes), -1);
-	assert_int_equal(option_size("", &bytes), -1);
-	assert_int_equal(option_size("K", &bytes), -1);
-	assert_int_equal(option_size("1\n", &bytes), -1);
-	assert_int_equal(option_size("1 ", &bytes), -1);
+	assert_int_equal(option_size("16777216T", &bytes), -ERANGE);
+	assert_int_equal(option_size("", &bytes), -EINVAL);
+	assert_int_equal(option_size("K", &bytes), -EINVAL);
+	assert_int_equal(option_size("1\n", &bytes), -EINVAL);
+	assert_int_equal(option_size("1 ", &bytes), -EINVAL);
 }
 
 static void one_list_alone(void **state)
