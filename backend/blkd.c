@@ -12,6 +12,7 @@
 #include "backend/blk/virtio_blk.h"
 #include "backend/control.h"
 #include "backend/daemon.h"
+#include "common/disk.h"
 #include "common/log.h"
 #include "ring/virtqueue.h"
 
@@ -42,6 +43,13 @@ static const char *const cache_names[] = {
 static const char *const block_size_names[] = {"auto", "512", "4096", NULL};
 static const uint32_t block_sizes[] = {0, 512, 4096};
 
+static int parse_serial(void *context, const char *value, char *reason, size_t reason_size)
+{
+	struct config *config = context;
+
+	return disk_parse_serial(&config->serial, value, reason, reason_size);
+}
+
 #define FIELD(name) offsetof(struct config, name)
 
 /* clang-format off */
@@ -57,8 +65,7 @@ static const struct option_spec blkd_options[] = {
 	{.name = "read-only", .kind = OPTION_FLAG, .offset = FIELD(read_only),
 	 .help = "Open the image for reading only, and tell the guest so. Several readers may share "
 		 "an image."},
-	{.name = "serial", .kind = OPTION_STRING, .offset = FIELD(serial), .argument = "TEXT",
-	 .minimum = 1, .maximum = 20,
+	{.name = "serial", .kind = OPTION_CALL, .call = parse_serial, .argument = "TEXT",
 	 .help = "The serial number that the guest sees, by virtio or Xen's rings: up to 20 printable "
 		 "characters, no blanks and no slashes. By default it is made from the image's inode "
 		 "number."},
@@ -127,24 +134,11 @@ static const struct program_spec blkd_program = {
 };
 /* clang-format on */
 
-/* Guests make names of it. How long it may be is the option's own. */
-static bool is_serial(const char *text)
-{
-	for (; *text; text++) {
-		if (*text <= ' ' || *text > '~' || *text == '/')
-			return false;
-	}
-	return true;
-}
-
 static void check_options(const void *context)
 {
 	const struct config *config = context;
 
 	daemon_check_device(&blkd_program, &config->daemon, "vbd");
-	if (config->serial && !is_serial(config->serial))
-		daemon_usage_error(&blkd_program,
-				   "--serial: only printable characters, no blanks and no slashes");
 	if (config->engine == STORE_NULL) {
 		if (config->blk_file)
 			daemon_usage_error(&blkd_program,

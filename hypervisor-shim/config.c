@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/disk.h"
 #include "common/ethernet.h"
 #include "common/log.h"
 #include "common/option.h"
@@ -41,6 +42,13 @@ static const char *const engine_names[] = {
 	"default", "io_uring", "libaio", "threads", "null", NULL,
 };
 static const char *const cache_names[] = {"default", "writeback", "direct", NULL};
+
+static int parse_serial(void *context, const char *value, char *reason, size_t reason_size)
+{
+	struct shim_disk *disk = context;
+
+	return disk_parse_serial(&disk->serial, value, reason, reason_size);
+}
 
 static int parse_mac(void *context, const char *value, char *reason, size_t reason_size)
 {
@@ -143,8 +151,7 @@ static const struct option_spec disk_options[] = {
 	{.name = "queue-size", .kind = OPTION_NUMBER, .offset = DISK(queue_size), .argument = "N",
 	 .minimum = 4, .maximum = VIRTQUEUE_SIZE_MAX,
 	 .help = "Descriptors of a queue, a power of two. The default is 256."},
-	{.name = "serial", .kind = OPTION_STRING, .offset = DISK(serial), .argument = "TEXT", .minimum = 1,
-	 .maximum = 20,
+	{.name = "serial", .kind = OPTION_CALL, .argument = "TEXT", .call = parse_serial,
 	 .help = "The serial number that the guest sees, on either bus: up to 20 printable characters, no "
 		 "blanks and no slashes."},
 	{.name = "packed", .kind = OPTION_FLAG, .offset = DISK(packed),

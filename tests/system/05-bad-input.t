@@ -26,7 +26,7 @@ ok 'blkd: an image that is no multiple of the block size' refuses 'odd.img.*(512
 ok 'blkd: a folder for the socket that is not there' refuses 'nowhere' "$blkd" --socket-path="$scratch/nowhere/s" --blk-file="$scratch/good.img"
 ok 'blkd: a descriptor that is no socket' refuses '(--fd|descriptor)' "$blkd" --fd=0 --blk-file="$scratch/good.img"
 for serial in 'a b' a/b 123456789012345678901; do
-	ok "blkd: --serial=$serial" refuses '--serial.*(printable|at most 20)' "$blkd" --socket-path="$socket" --blk-file="$scratch/good.img" --serial="$serial"
+	ok "blkd: --serial=$serial" refuses "--serial: '$serial' is no serial number, expected 1 to 20 printable" "$blkd" --socket-path="$socket" --blk-file="$scratch/good.img" --serial="$serial"
 done
 for device in vbd vbd/ vbd/xx vbd/-1 vbd/99999999999 vif/0; do
 	ok "blkd: --device=$device" refuses "--device.*$device.*vbd/NUMBER" "$blkd" --attach="$socket" --device="$device" --blk-file="$scratch/good.img"

@@ -74,6 +74,7 @@ fi
 refused 'disk without an image' 2 1 'number 1' $k --disk readonly
 refused 'disk with too much' 2 1 'number 1' $k --disk "path=$scratch/disk,vhost-user=/x"
 refused 'bad key of a disk' 2 1 "'colour'" $k --disk "path=$scratch/disk,colour=red"
+refused 'a serial number with a blank' 2 1 "--disk: serial: 'a b' is no serial number" $k --disk "path=$scratch/disk,serial=a b"
 refused 'queue size that is no power of two' 2 1 'power of two' $k --disk "path=$scratch/disk,queue-size=100"
 refused 'socket is missing' 1 1 "$scratch/none" $k --disk "vhost-user=$scratch/none"
 refused 'socket is a file' 1 1 "$scratch/text" $k --net "vhost-user=$scratch/text"
