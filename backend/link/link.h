@@ -20,13 +20,12 @@
 #include <sys/uio.h>
 
 #include "backend/link/frame.h"
+#include "common/link_options.h"
 
 /* The most pieces of one frame, its header among them: IOV_MAX less one that a link may add. */
 #define LINK_PIECES_MAX 1023
 /* Descriptors that one queue may wait for. */
-#define LINK_FDS_MAX      1024
-#define LINK_QUEUES_MAX   16
-#define LINK_FORWARDS_MAX 16
+#define LINK_FDS_MAX 1024
 
 struct link;
 
@@ -86,33 +85,6 @@ struct link {
 	bool up; /* the control thread's */
 	int changed; /* readable when ->up may have changed; -1: it never does */
 };
-
-struct link_forward {
-	bool udp;
-	uint32_t host_address,
-		guest_address; /* network order; guest 0: the first that DHCP gives */
-	uint16_t host_port, guest_port;
-};
-
-struct link_options {
-	enum link_kind {
-		LINK_NULL,
-		LINK_TAP,
-		LINK_USER,
-		LINK_SOCKET
-	} kind;
-	const char *name; /* of the tap, or the path of the socket */
-	unsigned int queues, queues_min; /* wanted; as many as there are between the two */
-	uint32_t mtu; /* 0: the link's own */
-	unsigned int forward_count;
-	struct link_forward forward[LINK_FORWARDS_MAX];
-};
-
-/*
- * "tap:NAME", "user[,hostfwd=…]", "socket:PATH" or "null" into @options. 0, or -1 with a line in
- * @reason. @text must live as long as @options.
- */
-int link_parse(struct link_options *options, const char *text, char *reason, size_t reason_size);
 
 /* NULL, errno set and reported, on failure. */
 struct link *link_open(const struct link_options *options);

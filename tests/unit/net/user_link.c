@@ -218,53 +218,15 @@ static void test_nonsense(void **state)
 	}
 }
 
-static void test_parse(void **state)
-{
-	static const char *const bad[] = {
-		"",
-		"users",
-		"tap",
-		"socket:",
-		"user,",
-		"user,port=1",
-		"user,hostfwd=",
-		"user,hostfwd=tcp::22",
-		"user,hostfwd=icmp::22-:22",
-		"user,hostfwd=tcp::0-:22",
-		"user,hostfwd=tcp::70000-:22",
-		"user,hostfwd=tcp::22-:22x",
-		"user,hostfwd=tcp:localhost:22-:22",
-	};
-	struct link_options options;
-	char reason[200];
-	size_t i;
-
-	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		memset(&options, 0, sizeof(options));
-		reason[0] = 0;
-		if (!link_parse(&options, bad[i], reason, sizeof(reason)) || !reason[0])
-			fail_msg("\"%s\" was taken", bad[i]);
-	}
-	memset(&options, 0, sizeof(options));
-	assert_int_equal(link_parse(&options,
-				    "user,hostfwd=udp::53-10.0.2.9:54,hostfwd=:1.2.3.4:5-:6",
-				    reason, sizeof(reason)),
-			 0);
-	assert_int_equal(options.forward_count, 2);
-	assert_true(options.forward[0].udp);
-	assert_int_equal(options.forward[0].guest_port, 54);
-	assert_int_equal(options.forward[0].guest_address, inet_addr("10.0.2.9"));
-	assert_int_equal(options.forward[1].host_address, inet_addr("1.2.3.4"));
-	assert_int_equal(options.forward[1].host_port, 5);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_arp),      TEST(test_dhcp),  TEST(test_forward),
-		TEST(test_nonsense), TEST(test_parse),
+		TEST(test_arp),
+		TEST(test_dhcp),
+		TEST(test_forward),
+		TEST(test_nonsense),
 	};
 
 	log_open("user_link", false);

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+#include "common/link_options.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "HOST:PORT" with an empty host for any; @text is cut to pieces. */
+static int parse_endpoint(char *text, uint32_t *address, uint16_t *port)
+{
+	char *colon = strrchr(text, ':');
+	char *end;
+	unsigned long number;
+
+	if (!colon)
+		return -1;
+	*colon = '\0';
+	if (*text && inet_pton(AF_INET, text, address) != 1)
+		return -1;
+	number = strtoul(colon + 1, &end, 10);
+	if (end == colon + 1 || *end || !number || number > 65535)
+		return -1;
+	*port = number;
+	return 0;
+}
+
+/* "[tcp|udp]:[HOST]:PORT-[GUEST]:PORT", QEMU's form. */
+static int parse_forward(struct link_forward *forward, const char *text)
+{
+	char copy[128], *host, *guest;
+
+	if (strlen(text) >= sizeof(copy))
+		return -1;
+	strcpy(copy, text);
+	host = strchr(copy, ':');
+	if (!host)
+		return -1;
+	*host++ = '\0';
+	guest = strchr(host, '-');
+	if (!guest)
+		return -1;
+	*guest++ = '\0';
+
+	memset(forward, 0, sizeof(*forward));
+	if (!strcmp(copy, "udp"))
+		forward->udp = true;
+	else if (*copy && strcmp(copy, "tcp"))
+		return -1;
+	if (parse_endpoint(host, &forward->host_address, &forward->host_port))
+		return -1;
+	return parse_endpoint(guest, &forward->guest_address, &forward->guest_port);
+}
+
+static int parse_user(struct link_options *options, const char *text, char *reason,
+		      size_t reason_size)
+{
+	char item[160];
+	size_t length;
+
+	options->kind = LINK_USER;
+	while (*text == ',') {
+		text++;
+		length = strcspn(text, ",");
+		snprintf(item, sizeof(item), "%.*s", (int)length, text);
+		text += length;
+		if (strncmp(item, "hostfwd=", 8)) {
+			snprintf(reason, reason_size,
+				 "\"%s\" is not known behind user: hostfwd=... is", item);
+			return -1;
+		}
+		if (options->forward_count == LINK_FORWARDS_MAX) {
+			snprintf(reason, reason_size, "more than %d port forwards",
+				 LINK_FORWARDS_MAX);
+			return -1;
+		}
+		if (parse_forward(&options->forward[options->forward_count++], item + 8)) {
+			snprintf(reason, reason_size,
+				 "\"%s\" is not of the form tcp:[HOST]:PORT-[GUEST]:PORT",
+				 item + 8);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+int link_parse(struct link_options *options, const char *text, char *reason, size_t reason_size)
+{
+	if (!strcmp(text, "null")) {
+		options->kind = LINK_NULL;
+		return 0;
+	}
+	if (!strncmp(text, "tap:", 4)) {
+		options->kind = LINK_TAP;
+		options->name = text + 4;
+		return 0;
+	}
+	if (!strncmp(text, "socket:", 7) && text[7]) {
+		options->kind = LINK_SOCKET;
+		options->name = text + 7;
+		return 0;
+	}
+	if (!strcmp(text, "user") || !strncmp(text, "user,", 5))
+		return parse_user(options, text + 4, reason, reason_size);
+	snprintf(reason, reason_size,
+		 "'%s' is none of tap:NAME, user[,hostfwd=...], socket:PATH and null", text);
+	return -1;
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * What a command line may say of a link.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "common/link_options.h"
+
+static void links_are_parsed(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"users",
+		"tap",
+		"socket:",
+		"user,",
+		"user,port=1",
+		"user,hostfwd=",
+		"user,hostfwd=tcp::22",
+		"user,hostfwd=icmp::22-:22",
+		"user,hostfwd=tcp::0-:22",
+		"user,hostfwd=tcp::70000-:22",
+		"user,hostfwd=tcp::22-:22x",
+		"user,hostfwd=tcp:localhost:22-:22",
+	};
+	struct link_options options;
+	char reason[200];
+	size_t i;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		memset(&options, 0, sizeof(options));
+		reason[0] = 0;
+		if (!link_parse(&options, bad[i], reason, sizeof(reason)) || !reason[0])
+			fail_msg("\"%s\" was taken", bad[i]);
+	}
+	memset(&options, 0, sizeof(options));
+	assert_int_equal(link_parse(&options,
+				    "user,hostfwd=udp::53-10.0.2.9:54,hostfwd=:1.2.3.4:5-:6",
+				    reason, sizeof(reason)),
+			 0);
+	assert_int_equal(options.forward_count, 2);
+	assert_true(options.forward[0].udp);
+	assert_int_equal(options.forward[0].guest_port, 54);
+	assert_int_equal(options.forward[0].guest_address, inet_addr("10.0.2.9"));
+	assert_int_equal(options.forward[1].host_address, inet_addr("1.2.3.4"));
+	assert_int_equal(options.forward[1].host_port, 5);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(links_are_parsed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
