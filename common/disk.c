@@ -15,9 +15,10 @@ int disk_parse_serial(const char **serial, const char *text, char *reason, size_
 		*serial = text;
 		return 0;
 	}
-	snprintf(reason, size,
-		 "'%s' is no serial number, expected 1 to %d printable characters, no blanks and no "
-		 "slashes",
-		 text, DISK_SERIAL_MAX);
+	snprintf(
+		reason, size,
+		"'%s' is no serial number, expected 1 to %d printable characters, no blanks and no "
+		"slashes",
+		text, DISK_SERIAL_MAX);
 	return -1;
 }

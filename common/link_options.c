@@ -2,9 +2,11 @@
 #include "common/link_options.h"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 /* "HOST:PORT" with an empty host for any; @text is cut to pieces. */
 static int parse_endpoint(char *text, uint32_t *address, uint16_t *port)
@@ -66,7 +68,7 @@ static int parse_user(struct link_options *options, const char *text, char *reas
 		text += length;
 		if (strncmp(item, "hostfwd=", 8)) {
 			snprintf(reason, reason_size,
-				 "\"%s\" is not known behind user: hostfwd=... is", item);
+				 "'%s' is not known behind user: hostfwd=... is", item);
 			return -1;
 		}
 		if (options->forward_count == LINK_FORWARDS_MAX) {
@@ -76,12 +78,45 @@ static int parse_user(struct link_options *options, const char *text, char *reas
 		}
 		if (parse_forward(&options->forward[options->forward_count++], item + 8)) {
 			snprintf(reason, reason_size,
-				 "\"%s\" is not of the form tcp:[HOST]:PORT-[GUEST]:PORT",
-				 item + 8);
+				 "'%s' is not of the form tcp:[HOST]:PORT-[GUEST]:PORT", item + 8);
 			return -1;
 		}
 	}
 	return 0;
+}
+
+static int parse_tap(struct link_options *options, const char *name, char *reason,
+		     size_t reason_size)
+{
+	size_t length = strlen(name);
+
+	options->kind = LINK_TAP;
+	options->name = name;
+	/* The kernel would take "tap%d" for a pattern. */
+	if (length && length < IFNAMSIZ && !strpbrk(name, "/%: \t\n") && strcmp(name, ".") &&
+	    strcmp(name, ".."))
+		return 0;
+	snprintf(reason, reason_size,
+		 "'tap:%s' names no interface, expected 1 to %d characters without '/', ':', '%%' "
+		 "and blanks",
+		 name, IFNAMSIZ - 1);
+	return -1;
+}
+
+static int parse_socket(struct link_options *options, const char *path, char *reason,
+			size_t reason_size)
+{
+	const size_t most = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+	size_t length = strlen(path);
+
+	options->kind = LINK_SOCKET;
+	options->name = path;
+	if (length && length <= most)
+		return 0;
+	snprintf(reason, reason_size,
+		 "'socket:%s': expected a path of 1 to %zu characters, not %zu", path, most,
+		 length);
+	return -1;
 }
 
 int link_parse(struct link_options *options, const char *text, char *reason, size_t reason_size)
@@ -90,16 +125,10 @@ int link_parse(struct link_options *options, const char *text, char *reason, siz
 		options->kind = LINK_NULL;
 		return 0;
 	}
-	if (!strncmp(text, "tap:", 4)) {
-		options->kind = LINK_TAP;
-		options->name = text + 4;
-		return 0;
-	}
-	if (!strncmp(text, "socket:", 7) && text[7]) {
-		options->kind = LINK_SOCKET;
-		options->name = text + 7;
-		return 0;
-	}
+	if (!strncmp(text, "tap:", 4))
+		return parse_tap(options, text + 4, reason, reason_size);
+	if (!strncmp(text, "socket:", 7))
+		return parse_socket(options, text + 7, reason, reason_size);
 	if (!strcmp(text, "user") || !strncmp(text, "user,", 5))
 		return parse_user(options, text + 4, reason, reason_size);
 	snprintf(reason, reason_size,

@@ -203,7 +203,8 @@ says() { # FILE PATTERN
 }
 
 # refuses PATTERN COMMAND…: a bad start costs one line on standard error, that names the thing, and a status other
-# than 0; it leaves no process behind. With lines=2, two lines: a daemon's own, and the shim's, for which device.
+# than 0; it leaves no process behind. With lines=2, two lines: a daemon's own, and the shim's, for which device. With
+# exits=2, that status and no other.
 refuses() {
 	local pattern=$1 status=0
 	shift
@@ -213,7 +214,8 @@ refuses() {
 		echo "the exit status is $status"
 		return 1
 	fi
-	same 'the number of lines' "$(cat "$scratch/refused.out" "$scratch/refused.err" | wc -l)" "${lines:-1}" &&
+	same 'the exit status' "$status" "${exits:-$status}" &&
+		same 'the number of lines' "$(cat "$scratch/refused.out" "$scratch/refused.err" | wc -l)" "${lines:-1}" &&
 		says "$scratch/refused.err" "$pattern" && ! pgrep -l '^pvkit-'
 }
 

@@ -374,30 +374,12 @@ static int learn_interface(struct tap *tap, const struct link_options *options)
 	return 0;
 }
 
-static bool name_valid(const char *name)
-{
-	size_t length = strlen(name);
-
-	/* The kernel would take "tap%d" for a pattern. */
-	return length && length < IFNAMSIZ && !strpbrk(name, "/%: \t\n") && strcmp(name, ".") &&
-	       strcmp(name, "..");
-}
-
 struct link *link_open_tap(const struct link_options *options)
 {
-	struct tap *tap;
+	struct tap *tap = calloc(1, sizeof(*tap) + options->queues * sizeof(tap->queue[0]));
 	unsigned int i;
 	int error;
 
-	if (!name_valid(options->name)) {
-		log_error("\"%s\" is no name for a tap: 1 to %d characters without '/', ':', '%%' "
-			  "and "
-			  "blanks",
-			  options->name, IFNAMSIZ - 1);
-		errno = EINVAL;
-		return NULL;
-	}
-	tap = calloc(1, sizeof(*tap) + options->queues * sizeof(tap->queue[0]));
 	if (!tap)
 		return NULL;
 	tap->link.ops = &tap_ops;

@@ -43,8 +43,9 @@ fi
 
 ok 'netd: no option at all' refuses 'socket-path' "$netd"
 ok 'netd: a link that is none' refuses 'carrier-pigeon.*none of' "$netd" --socket-path="$socket" --link=carrier-pigeon
-ok 'netd: a tap without a name' refuses 'tap' "$netd" --socket-path="$socket" --link=tap:
-ok 'netd: a name too long for a tap' refuses 'a-name-that-is-too-long' "$netd" --socket-path="$socket" --link=tap:a-name-that-is-too-long
+for link in tap: tap:a-name-that-is-too-long 'tap:%d' socket: "socket:$(printf '%0108d' 0)" user,port=1; do
+	exits=2 ok "netd: --link=$link" refuses "--link: '(.*)'.*see pvkit-netd --help" "$netd" --socket-path="$socket" --link="$link"
+done
 ok 'netd: a socket link to nowhere' refuses 'nowhere' "$netd" --socket-path="$socket" --link="socket:$scratch/nowhere/x"
 ok "netd: another program's device" refuses '--device.*vbd/51712.*vif/NUMBER' "$netd" --attach="$socket" --device=vbd/51712 --link=null
 ok 'netd: two ways to be found' refuses 'exclude' "$netd" --socket-path="$socket" --fd=5 --link=null

@@ -13,13 +13,24 @@
 
 #include "common/link_options.h"
 
+#define TEN     "/123456789"
+#define HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+
 static void links_are_parsed(void **state)
 {
 	static const char *const bad[] = {
 		"",
 		"users",
 		"tap",
+		"tap:",
+		"tap:with/slash",
+		"tap:with:colon",
+		"tap:with blank",
+		"tap:tap%d",
+		"tap:..",
+		"tap:sixteen-letters-",
 		"socket:",
+		"socket:" HUNDRED "12345678",
 		"user,",
 		"user,port=1",
 		"user,hostfwd=",
@@ -38,8 +49,12 @@ static void links_are_parsed(void **state)
 		memset(&options, 0, sizeof(options));
 		reason[0] = 0;
 		if (!link_parse(&options, bad[i], reason, sizeof(reason)) || !reason[0])
-			fail_msg("\"%s\" was taken", bad[i]);
+			fail_msg("'%s' was taken", bad[i]);
 	}
+	assert_int_equal(link_parse(&options, "tap:fifteen-letters", reason, sizeof(reason)), 0);
+	assert_string_equal(options.name, "fifteen-letters");
+	assert_int_equal(link_parse(&options, "socket:" HUNDRED "1234567", reason, sizeof(reason)),
+			 0);
 	memset(&options, 0, sizeof(options));
 	assert_int_equal(link_parse(&options,
 				    "user,hostfwd=udp::53-10.0.2.9:54,hostfwd=:1.2.3.4:5-:6",
