@@ -121,14 +121,13 @@ static const struct program_spec netd_program = {
 static void check_options(const void *context)
 {
 	const struct config *config = context;
+	char text[160] = "--";
 
 	daemon_check_device(&netd_program, &config->daemon, "vif");
 	if (!config->has_link)
 		daemon_usage_error(&netd_program, "--link is needed");
-	if (config->pairs > 1 && config->link.kind != LINK_TAP && config->link.kind != LINK_NULL)
-		daemon_usage_error(
-			&netd_program,
-			"more than one of --queue-pairs is for --link=tap:NAME and null only");
+	if (link_check(&config->link, config->pairs, config->mtu, text + 2, sizeof(text) - 2) < 0)
+		daemon_usage_error(&netd_program, text);
 	if (config->has_mac && daemon_attaches(&config->daemon))
 		daemon_usage_error(&netd_program,
 				   "--mac is not for --attach: the store has the guest's address");

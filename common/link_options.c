@@ -2,6 +2,7 @@
 #include "common/link_options.h"
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,5 +134,20 @@ int link_parse(struct link_options *options, const char *text, char *reason, siz
 		return parse_user(options, text + 4, reason, reason_size);
 	snprintf(reason, reason_size,
 		 "'%s' is none of tap:NAME, user[,hostfwd=...], socket:PATH and null", text);
+	return -1;
+}
+
+int link_check(const struct link_options *options, uint64_t pairs, uint64_t mtu, char *reason,
+	       size_t reason_size)
+{
+	if (pairs > 1 && options->kind != LINK_TAP && options->kind != LINK_NULL)
+		snprintf(reason, reason_size,
+			 "queue-pairs: '%" PRIu64 "' are for tap:NAME and null, expected 1", pairs);
+	else if (mtu > LINK_USER_MTU_MAX && options->kind == LINK_USER)
+		snprintf(reason, reason_size,
+			 "mtu: '%" PRIu64 "' is out of range for user, expected at most %d", mtu,
+			 LINK_USER_MTU_MAX);
+	else
+		return 0;
 	return -1;
 }

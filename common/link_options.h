@@ -11,6 +11,7 @@
 
 #define LINK_QUEUES_MAX   16
 #define LINK_FORWARDS_MAX 16
+#define LINK_USER_MTU_MAX 65520
 
 struct link_forward {
 	bool udp;
@@ -38,5 +39,12 @@ struct link_options {
  * @reason. @text must live as long as @options.
  */
 int link_parse(struct link_options *options, const char *text, char *reason, size_t reason_size);
+
+/*
+ * Whether such a link can have so many pairs of queues and such an MTU; 0: none was asked for. 0, or -1
+ * with a line in @reason that begins with the option, which has the same name in all programs.
+ */
+int link_check(const struct link_options *options, uint64_t pairs, uint64_t mtu, char *reason,
+	       size_t reason_size);
 
 #endif

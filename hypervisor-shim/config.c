@@ -50,6 +50,14 @@ static int parse_serial(void *context, const char *value, char *reason, size_t r
 	return disk_parse_serial(&disk->serial, value, reason, reason_size);
 }
 
+static int parse_link(void *context, const char *value, char *reason, size_t reason_size)
+{
+	struct shim_net *net = context;
+
+	net->link = value;
+	return link_parse(&net->link_options, value, reason, reason_size);
+}
+
 static int parse_mac(void *context, const char *value, char *reason, size_t reason_size)
 {
 	struct shim_net *net = context;
@@ -162,8 +170,8 @@ static const struct option_spec disk_options[] = {
 };
 
 static const struct option_spec net_options[] = {
-	{.name = "link", .kind = OPTION_STRING, .offset = NET(link),
-	 .argument = "tap:NAME|user|socket:PATH|null", .minimum = 1,
+	{.name = "link", .kind = OPTION_CALL, .argument = "tap:NAME|user|socket:PATH|null",
+	 .call = parse_link,
 	 .help = "What the NIC is connected to; pvkit-netd is started for it, and its manual tells more "
 		 "of these. user needs no rights at all. With bus=pv and --attach it may be left out: then "
 		 "somebody else starts the back-end."},
@@ -351,7 +359,7 @@ static void check_disk(struct shim_disk *disk, unsigned int number,
 
 static void check_net(struct shim_net *net, unsigned int number, const struct shim_config *config)
 {
-	char what[32];
+	char what[32], reason[160];
 
 	snprintf(what, sizeof(what), "--net (number %u)", number);
 	net->bus = choose_bus(net->bus, config->mode);
@@ -362,6 +370,9 @@ static void check_net(struct shim_net *net, unsigned int number, const struct sh
 				     "expected link=, or --attach=PATH for a back-end that you "
 				     "start yourself" :
 				     "expected one of link= and vhost-user=");
+	if (net->link && link_check(&net->link_options, net->queue_pairs, net->mtu, reason,
+				    sizeof(reason)) < 0)
+		refuse(what, reason);
 	if (net->rate_us && net->bus != BUS_PV)
 		refuse(what, "rate= limits paravirtual devices only; add bus=pv, or limit the tap "
 			     "with tc");

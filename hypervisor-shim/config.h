@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/link_options.h"
+
 #define CONFIG_DEVICES_MAX 24 /* slots of the PCI bus, a few left over */
 
 enum config_bus {
@@ -45,6 +47,7 @@ struct shim_disk {
 
 struct shim_net {
 	const char *link, *vhost_user;
+	struct link_options link_options; /* what link says */
 	uint64_t queue_pairs, queue_size, mtu;
 	unsigned int bus; /* as above */
 	bool packed, has_mac;

@@ -25,7 +25,6 @@
 /* A TCP window of each of a few connections. */
 #define BACKLOG_BYTES (1 << 20)
 #define USER_MTU      1500
-#define USER_MTU_MAX  65520
 #define TIMERS_MAX    8
 #define NEVER         INT64_MAX
 
@@ -373,12 +372,6 @@ struct link *link_open_user(const struct link_options *options)
 	user->link.mtu = options->mtu ? options->mtu : USER_MTU;
 	user->link.up = true;
 	user->link.changed = -1;
-	if (user->link.mtu > USER_MTU_MAX) {
-		log_error("user: an MTU of %u is more than %u: use a smaller --mtu", user->link.mtu,
-			  USER_MTU_MAX);
-		errno = EINVAL;
-		goto fail;
-	}
 	user->slirp = open_slirp(user);
 	if (!user->slirp) {
 		log_error("user: libslirp does not start; use another --link");

@@ -40,7 +40,7 @@ bad 'a disk with two sources' 'disk' --kernel "$kernel" --disk "path=$scratch/go
 bad 'a disk option that is none' 'colour' --kernel "$kernel" --disk "path=$scratch/good.img,colour=blue"
 lines=2 bad 'the same image twice' 'good.img' --kernel "$kernel" --disk "path=$scratch/good.img" --disk "path=$scratch/good.img"
 bad 'no back-end behind a socket' 'x.sock' --kernel "$kernel" --disk "vhost-user=$scratch/x.sock"
-lines=2 bad 'a link that is none' '--link' --kernel "$kernel" --net link=pigeon
+exits=2 bad 'a link that is none' "link: 'pigeon' is none of" --kernel "$kernel" --net link=pigeon
 bad 'an address that is none' 'mac' --kernel "$kernel" --net link=null,mac=bad
 bad 'a rate that is none' 'no rate like 100Mb/s' --kernel "$kernel" --net link=null,bus=pv,rate=fast
 bad 'a rate of a virtio device' 'bus=pv' --kernel "$kernel" --net link=null,rate=1Mb/s

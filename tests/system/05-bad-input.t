@@ -46,6 +46,8 @@ ok 'netd: a link that is none' refuses 'carrier-pigeon.*none of' "$netd" --socke
 for link in tap: tap:a-name-that-is-too-long 'tap:%d' socket: "socket:$(printf '%0108d' 0)" user,port=1; do
 	exits=2 ok "netd: --link=$link" refuses "--link: '(.*)'.*see pvkit-netd --help" "$netd" --socket-path="$socket" --link="$link"
 done
+exits=2 ok 'netd: two pairs of queues on one stack' refuses "--queue-pairs: '2' are for tap:NAME" "$netd" --socket-path="$socket" --link=user --queue-pairs=2
+exits=2 ok 'netd: an MTU that the user network has not' refuses "--mtu: '65535' is out of range" "$netd" --socket-path="$socket" --link=user --mtu=65535
 ok 'netd: a socket link to nowhere' refuses 'nowhere' "$netd" --socket-path="$socket" --link="socket:$scratch/nowhere/x"
 ok "netd: another program's device" refuses '--device.*vbd/51712.*vif/NUMBER' "$netd" --attach="$socket" --device=vbd/51712 --link=null
 ok 'netd: two ways to be found' refuses 'exclude' "$netd" --socket-path="$socket" --fd=5 --link=null

@@ -68,10 +68,36 @@ static void links_are_parsed(void **state)
 	assert_int_equal(options.forward[1].host_port, 5);
 }
 
+static int check(const char *text, uint64_t pairs, uint64_t mtu, char reason[200])
+{
+	struct link_options options = {0};
+
+	assert_int_equal(link_parse(&options, text, reason, 200), 0);
+	return link_check(&options, pairs, mtu, reason, 200);
+}
+
+static void pairs_and_mtu_are_checked(void **state)
+{
+	char reason[200];
+
+	assert_int_equal(check("user", 0, 0, reason), 0);
+	assert_int_equal(check("user", 1, 65520, reason), 0);
+	assert_int_equal(check("tap:a", 16, 65535, reason), 0);
+	assert_int_equal(check("null", 2, 65521, reason), 0);
+	assert_int_equal(check("user", 2, 0, reason), -1);
+	assert_string_equal(reason, "queue-pairs: '2' are for tap:NAME and null, expected 1");
+	assert_int_equal(check("socket:a", 3, 0, reason), -1);
+	assert_string_equal(reason, "queue-pairs: '3' are for tap:NAME and null, expected 1");
+	assert_int_equal(check("user", 1, 65521, reason), -1);
+	assert_string_equal(reason,
+			    "mtu: '65521' is out of range for user, expected at most 65520");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(links_are_parsed),
+		cmocka_unit_test(pairs_and_mtu_are_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

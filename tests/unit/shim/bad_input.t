@@ -69,7 +69,6 @@ if [ -w /dev/kvm ]; then # daemons come after KVM
 	refused 'which disk that was' 1 2 'disk 2: pvkit-blkd' $k --disk "$scratch/disk" --disk "$scratch/odd"
 	refused 'the same disk twice' 1 2 'disk 2: pvkit-blkd' $k --disk "$scratch/disk" --disk "$scratch/disk"
 	refused 'more memory than the host has' 1 1 'available' $k --cpus 16 --memory 256G --prealloc
-	refused 'bad link' 1 2 'net 1: pvkit-netd' $k --net link=string:1
 fi
 refused 'disk without an image' 2 1 'number 1' $k --disk readonly
 refused 'disk with too much' 2 1 'number 1' $k --disk "path=$scratch/disk,vhost-user=/x"
@@ -84,6 +83,11 @@ refused "nobody's MAC address" 2 1 nobody $k --net link=null,mac=00:00:00:00:00:
 refused 'a comma in a value' 2 1 'written twice' $k --net link=user,hostfwd=tcp::2222-:22
 refused 'PV disk of nothing' 2 1 '--attach=PATH' $k --disk bus=pv
 refused 'PV network of nothing' 2 1 '--attach=PATH' $k --net bus=pv
+refused 'a link that is none' 2 1 "--net: link: 'string:1' is none of" $k --net link=string:1
+refused 'a tap without a name' 2 1 "--net: link: 'tap:' names no interface" $k --net link=tap:
+refused 'a forward that is none' 2 1 "--net: link: 'x' is not of the form" $k --net link=user,,hostfwd=x
+refused 'two pairs of queues on one stack' 2 1 "number 1): queue-pairs: '2'" $k --net user,queue-pairs=2
+refused 'an MTU that the user network has not' 2 1 "number 1): mtu: '65521'" $k --net user,mtu=65521
 refused 'multicast MAC address' 2 1 'group address' $k --net link=null,mac=53:54:00:00:00:01
 refused 'console nowhere' 1 1 "$scratch/none/log" $k --console "file:$scratch/none/log"
 refused 'console of no kind' 1 1 'telnet' $k --console telnet
