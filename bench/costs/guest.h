@@ -46,31 +46,60 @@
 #define ROWS          8
 
 #define TEXT_OF(x) #x
-#define TEXT(x)    TEXT_OF(x)
+#define TEXT(x)	   TEXT_OF(x)
 
-/* @body runs as often as SAMPLE says; it leaves EBP and what setup loaded. */
-#define MEASURE(row, body)                                                                     \
-	"	mov $" TEXT(row) ", %eax\n"                                                    \
-				 "	mov $" TEXT(GUEST_PORTS) " + " TEXT(                   \
-					 GUEST_ROW) ", %edx\n"                                 \
-						    "	out %eax, %dx\n"                         \
-						    "6:	mov $" TEXT(GUEST_PORTS) " + " TEXT(   \
-							    GUEST_SAMPLE) ", %edx\n"           \
-									  "	in %dx, %eax\n"    \
-									  "	mov %eax, %ebp\n"  \
-									  "	test %eax, %eax\n" \
-									  "	jz 7f\n"           \
-									  "5:\n" body          \
-									  "	dec %ebp\n"        \
-									  "	jnz 5b\n"          \
-									  "	jmp 6b\n"          \
-									  "7:\n"
+/* Makes a number of the preprocessor's one of the assembler's, by the same name. */
+#define KNOWN(name) ".set " #name ", " TEXT(name) "\n"
+
+/* clang-format off */
+__asm__(KNOWN(GUEST_PORTS) KNOWN(GUEST_READY) KNOWN(GUEST_ROW) KNOWN(GUEST_SAMPLE) KNOWN(GUEST_IDLE)
+	KNOWN(GUEST_NOBODY) KNOWN(GUEST_ANSWERS) KNOWN(GUEST_MODE) KNOWN(MODE_HALT) KNOWN(MODE_NOTIFY)
+	KNOWN(MODE_END) KNOWN(GUEST_KICK) KNOWN(GUEST_SLOW) KNOWN(ROW_LOOP) KNOWN(ROW_CPUID) KNOWN(ROW_PIC)
+	KNOWN(ROW_PORT) KNOWN(ROW_MEMORY) KNOWN(ROW_HYPERCALL) KNOWN(ROW_NOTIFY) KNOWN(ROW_KICK));
+
+/*
+ * What stands between "measure" and "measured" runs as often as SAMPLE says; it leaves EBP and what
+ * setup loaded.
+ */
+__asm__(".macro measure row\n"
+	"	mov $\\row, %eax\n"
+	"	mov $GUEST_PORTS + GUEST_ROW, %edx\n"
+	"	out %eax, %dx\n"
+	"6:	mov $GUEST_PORTS + GUEST_SAMPLE, %edx\n"
+	"	in %dx, %eax\n"
+	"	mov %eax, %ebp\n"
+	"	test %eax, %eax\n"
+	"	jz 7f\n"
+	"5:\n"
+	".endm\n"
+	".macro measured\n"
+	"	dec %ebp\n"
+	"	jnz 5b\n"
+	"	jmp 6b\n"
+	"7:\n"
+	".endm\n");
+
+/* Rows that both guests have. */
+__asm__(".macro measure_exits\n"
+	"	measure ROW_LOOP\n"
+	"	measured\n"
+	"	measure ROW_CPUID\n"
+	"	xor %eax, %eax\n"
+	"	cpuid\n"
+	"	measured\n"
+	"	measure ROW_PIC\n"
+	"	in $0x21, %al\n"
+	"	measured\n"
+	"	measure ROW_PORT\n"
+	"	mov $GUEST_NOBODY, %edx\n"
+	"	out %eax, %dx\n"
+	"	measured\n"
+	".endm\n");
 
 /*
  * Kept by both guests: R13 doorbell of the port (0 for Xen's entrance), R14 BAR of the device in slot
- * 2, R15 the local APIC. Structs of SEND: for
- * Xen's entrance, the bound port at 0x202000 and an unbound one at 0x202004.
- * An IDT at 0x230000.
+ * 2, R15 the local APIC. Structs of SEND: for Xen's entrance, the bound port at 0x202000 and an
+ * unbound one at 0x202004. An IDT at 0x230000.
  */
 __asm__(".macro gate vector, handler\n"
 	"	lea \\handler(%rip), %rax\n"
@@ -97,26 +126,41 @@ __asm__(".macro gate vector, handler\n"
 	".endm\n"
 	".macro ready\n"
 	"	mov 0x202000, %eax\n"
-	"	mov $" TEXT(GUEST_PORTS) " + " TEXT(
-		GUEST_READY) ", %edx\n"
-			     "	out %eax, %dx\n"
-			     ".endm\n"
-			     /* Answers until it is told to end. Who handles an interrupt goes on at 3: KVM by software has
-	   no IRET for this mode. */
-			     ".macro idle\n"
-			     "	mov $" TEXT(GUEST_PORTS) " + " TEXT(
-				     GUEST_IDLE) ", %edx\n"
-						 "	out %eax, %dx\n"
-						 "3:	mov $0x280000, %esp\n"
-						 "	sti\n"
-						 "4:	testl $" TEXT(MODE_HALT) ", " TEXT(
-							 GUEST_MODE) "\n"
-								     "	jz 5f\n"
-								     "	hlt\n"
-								     "	jmp 4b\n"
-								     "5:	pause\n"
-								     "	jmp 4b\n"
-								     ".endm\n");
+	"	mov $GUEST_PORTS + GUEST_READY, %edx\n"
+	"	out %eax, %dx\n"
+	".endm\n"
+	/*
+	 * Answers until it is told to end. Who handles an interrupt goes on at 3: KVM by software has
+	 * no IRET for this mode.
+	 */
+	".macro idle\n"
+	"	mov $GUEST_PORTS + GUEST_IDLE, %edx\n"
+	"	out %eax, %dx\n"
+	"3:	mov $0x280000, %esp\n"
+	"	sti\n"
+	"4:	testl $MODE_HALT, GUEST_MODE\n"
+	"	jz 5f\n"
+	"	hlt\n"
+	"	jmp 4b\n"
+	"5:	pause\n"
+	"	jmp 4b\n"
+	".endm\n"
+	/* What a handler ends with: EOI, and the answer. It notifies by @notify with these operands. */
+	".macro answer notify:vararg\n"
+	"	movl $0, 0xb0(%r15)\n" /* EOI */
+	"	mov GUEST_MODE, %eax\n"
+	"	test $MODE_END, %al\n"
+	"	jnz 1f\n"
+	"	test $MODE_NOTIFY, %al\n"
+	"	jnz 2f\n"
+	"	incq GUEST_ANSWERS\n"
+	"	jmp 3b\n"
+	"2:	\\notify\n"
+	"	jmp 3b\n"
+	"8:	put_char '!'\n"
+	"	hlt\n"
+	"1:	power_off\n"
+	".endm\n");
 
 /* ---- pvkit's own entrance --------------------------------------------------------------------- */
 
@@ -150,38 +194,23 @@ PAYLOAD(pvkit_guest, 64,
 	"	mov 0x201004, %eax\n"
 	"	mov %eax, 0x201000\n" /* the struct of SEND */
 	"	mov $0xd0000008, %r13d\n" /* doorbell of port 2 */
-	"	ready\n" MEASURE(ROW_LOOP,
-				 "") MEASURE(ROW_CPUID,
-					     "	xor %eax, %eax\n"
-					     "	cpuid\n") MEASURE(ROW_PIC, "	in $0x21, %al\n")
-		MEASURE(ROW_PORT, "	mov $" TEXT(GUEST_NOBODY) ", %edx\n"
-								  "	out %eax, %dx\n")
-			MEASURE(ROW_MEMORY, "	mov %eax, " TEXT(GUEST_SLOW) "(%r14)\n")
-				MEASURE(ROW_HYPERCALL,
-					"	hypercall 32, 4\n") /* SEND of the unbound port */
-	MEASURE(ROW_NOTIFY, "	mov %eax, (%r13)\n") MEASURE(
-		ROW_KICK,
-		"	mov %ax, " TEXT(
-			GUEST_KICK) "(%r14)\n") "	idle\n"
-						"pvkit_handler:\n"
-						"	movl $0, 0xb0(%r15)\n" /* EOI */
-						"	mov " TEXT(
-							GUEST_MODE) ", %eax\n"
-								    "	test $" TEXT(
-									    MODE_END) ", %al\n"
-										      "	jnz 1f\n"
-										      "	test "
-										      "$" TEXT(
-											      MODE_NOTIFY) ", %al\n"
-													   "	jnz 2f\n"
-													   "	incq " TEXT(
-														   GUEST_ANSWERS) "\n"
-																  "	jmp 3b\n"
-																  "2:	mov %eax, (%r13)\n"
-																  "	jmp 3b\n"
-																  "8:	put_char '!'\n"
-																  "	hlt\n"
-																  "1:	power_off\n");
+	"	ready\n"
+	"	measure_exits\n"
+	"	measure ROW_MEMORY\n"
+	"	mov %eax, GUEST_SLOW(%r14)\n"
+	"	measured\n"
+	"	measure ROW_HYPERCALL\n"
+	"	hypercall 32, 4\n" /* SEND of the unbound port */
+	"	measured\n"
+	"	measure ROW_NOTIFY\n"
+	"	mov %eax, (%r13)\n"
+	"	measured\n"
+	"	measure ROW_KICK\n"
+	"	mov %ax, GUEST_KICK(%r14)\n"
+	"	measured\n"
+	"	idle\n"
+	"pvkit_handler:\n"
+	"	answer mov %eax, (%r13)\n");
 
 /* ---- Xen's entrance --------------------------------------------------------------------------- */
 
@@ -226,42 +255,21 @@ PAYLOAD(xen_guest, 64,
 	"	xen_call 32, 6\n"
 	"	mov 0x201004, %eax\n"
 	"	mov %eax, 0x202004\n"
-	"	ready\n" MEASURE(ROW_LOOP, "") MEASURE(
-		ROW_CPUID,
-		"	xor %eax, %eax\n"
-		"	cpuid\n") MEASURE(ROW_PIC,
-					  "	in $0x21, %al\n") MEASURE(ROW_PORT,
-									  "	mov $" TEXT(
-										  GUEST_NOBODY) ", "
-												"%e"
-												"dx"
-												"\n"
-												"	out %eax, %dx\n")
-		MEASURE(ROW_HYPERCALL, "	xen_send 4\n") MEASURE(
-			ROW_NOTIFY,
-			"	xen_send 0\n") "	idle\n"
-					       "xen_handler:\n"
-					       "	movb $0, 0x220000\n"
-					       "	movq $0, 0x220008\n"
-					       "	mov 0x202000, %eax\n"
-					       "	lock btr %rax, 0x220800\n"
-					       "	movl $0, 0xb0(%r15)\n" /* EOI */
-					       "	mov " TEXT(
-						       GUEST_MODE) ", %eax\n"
-								   "	test $" TEXT(
-									   MODE_END) ", %al\n"
-										     "	jnz 1f\n"
-										     "	test "
-										     "$" TEXT(
-											     MODE_NOTIFY) ", %al\n"
-													  "	jnz 2f\n"
-													  "	incq " TEXT(
-														  GUEST_ANSWERS) "\n"
-																 "	jmp 3b\n"
-																 "2:	xen_send 0\n"
-																 "	jmp 3b\n"
-																 "8:	put_char '!'\n"
-																 "	hlt\n"
-																 "1:	power_off\n");
+	"	ready\n"
+	"	measure_exits\n"
+	"	measure ROW_HYPERCALL\n"
+	"	xen_send 4\n"
+	"	measured\n"
+	"	measure ROW_NOTIFY\n"
+	"	xen_send 0\n"
+	"	measured\n"
+	"	idle\n"
+	"xen_handler:\n"
+	"	movb $0, 0x220000\n"
+	"	movq $0, 0x220008\n"
+	"	mov 0x202000, %eax\n"
+	"	lock btr %rax, 0x220800\n"
+	"	answer xen_send 0\n");
+/* clang-format on */
 
 #endif
