@@ -5,9 +5,10 @@
  */
 #include "variants.h"
 
+#include "bell.h"
+
 #include <pthread.h>
 #include <sched.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #define REQUESTS 16
@@ -21,25 +22,13 @@
 #define NAPS  60000
 #endif
 
-/* How a side waits that found nothing to do. */
-enum waiting {
-	SLEEP, /* asks to be woken, and reads its eventfd */
-	NAP,   /* asks to be woken, and watches a word: so short that the races around it are met */
-	SPIN,  /* asks for nothing, and looks again */
-};
-
-struct doorbell {
-	int fd;
-	uint32_t rung;
-};
-
 struct pair {
 	struct fixture *fx;
 	struct variant variant;
 	uint32_t depth; /* most chains in flight */
 	uint32_t total;
 	enum waiting waiting;
-	struct doorbell kick, call;
+	struct bell kick, call;
 	const char *failure; /* of the device's thread; read after it was joined */
 };
 
@@ -51,32 +40,6 @@ struct request {
 static uint64_t request_address(unsigned int i)
 {
 	return (i & 1 ? HIGH_ADDRESS : DATA) + i * 64;
-}
-
-static void ring_bell(const struct pair *pair, struct doorbell *bell)
-{
-	uint64_t one = 1;
-
-	/* Relaxed: what the ring publishes must not lean on the bell for its order. */
-	if (pair->waiting == NAP)
-		__atomic_store_n(&bell->rung, 1, __ATOMIC_RELAXED);
-	else if (pair->waiting == SLEEP)
-		assert_int_equal(write(bell->fd, &one, sizeof(one)), sizeof(one));
-}
-
-static void wait_bell(const struct pair *pair, struct doorbell *bell)
-{
-	unsigned int patience = 0;
-	uint64_t count;
-
-	if (pair->waiting == SLEEP) {
-		assert_int_equal(read(bell->fd, &count, sizeof(count)), sizeof(count));
-		return;
-	}
-	/* The other side may wait for this CPU. */
-	while (!__atomic_exchange_n(&bell->rung, 0, __ATOMIC_RELAXED))
-		if (++patience % 1024 == 0)
-			sched_yield();
 }
 
 /* ---- the device's thread: answers each number by its complement ------------------------------ */
@@ -115,7 +78,7 @@ static void finish(struct pair *pair, struct held *held, unsigned int count, uin
 	}
 	virtqueue_publish(vq);
 	if (virtqueue_should_interrupt(vq))
-		ring_bell(pair, &pair->call);
+		bell_ring(&pair->call);
 }
 
 static void *device_thread(void *argument)
@@ -148,7 +111,7 @@ static void *device_thread(void *argument)
 			sched_yield();
 		} else {
 			if (!virtqueue_kicks_enable(vq))
-				wait_bell(pair, &pair->kick);
+				bell_wait(&pair->kick);
 			virtqueue_kicks_disable(vq);
 		}
 	}
@@ -220,7 +183,7 @@ static void drive(struct pair *pair)
 		}
 		virtqueue_driver_publish(vq);
 		if (virtqueue_should_kick(vq))
-			ring_bell(pair, &pair->kick);
+			bell_ring(&pair->kick);
 		got = collect(pair, request);
 		reaped += got;
 		if (got)
@@ -230,7 +193,7 @@ static void drive(struct pair *pair)
 		} else {
 			/* The kick for all that is in flight was given above. */
 			if (!virtqueue_interrupts_enable(vq))
-				wait_bell(pair, &pair->call);
+				bell_wait(&pair->call);
 			virtqueue_interrupts_disable(vq);
 		}
 	}
@@ -245,8 +208,8 @@ static void run(struct fixture *fx, struct variant v, uint32_t depth, enum waiti
 	variant_print(&v, what);
 	fixture_start(fx, v.features, v.size, v.position);
 	pair.total = waiting == NAP ? NAPS : TOTAL;
-	pair.kick.fd = eventfd(0, 0);
-	pair.call.fd = eventfd(0, 0);
+	pair.kick = bell_new(waiting);
+	pair.call = bell_new(waiting);
 	assert_int_equal(pthread_create(&thread, NULL, device_thread, &pair), 0);
 	drive(&pair);
 	pthread_join(thread, NULL);

@@ -5,9 +5,10 @@
  */
 #include "xen_fixture.h"
 
+#include "bell.h"
+
 #include <pthread.h>
 #include <sched.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #define DEADLINE 120 /* seconds for the whole program; it takes a few */
@@ -20,25 +21,13 @@
 #define NAPS  50000
 #endif
 
-/* How a side waits that found nothing to do. */
-enum waiting {
-	SLEEP, /* asks to be woken, and reads its eventfd */
-	NAP, /* asks to be woken, and watches a word: so short that the races around it are met */
-	SPIN, /* asks for nothing, and looks again */
-};
-
-struct doorbell {
-	int fd;
-	uint32_t rung;
-};
-
 struct pair {
 	struct xen_fixture *fx;
 	struct xen_variant variant;
 	uint32_t depth; /* most requests in flight */
 	uint32_t total;
 	enum waiting waiting;
-	struct doorbell to_back, to_front;
+	struct bell to_back, to_front;
 	uint32_t data[SLOTS_MAX]; /* what a request points to, by id */
 	const char *failure; /* of the back-end's thread; read after it was joined */
 };
@@ -49,32 +38,6 @@ struct message {
 	uint32_t number;
 	uint8_t rest[MESSAGE_MAX - 8];
 };
-
-static void ring_bell(const struct pair *pair, struct doorbell *bell)
-{
-	uint64_t one = 1;
-
-	/* Relaxed: what the ring publishes must not lean on the bell for its order. */
-	if (pair->waiting == NAP)
-		__atomic_store_n(&bell->rung, 1, __ATOMIC_RELAXED);
-	else if (pair->waiting == SLEEP)
-		assert_int_equal(write(bell->fd, &one, sizeof(one)), sizeof(one));
-}
-
-static void wait_bell(const struct pair *pair, struct doorbell *bell)
-{
-	unsigned int patience = 0;
-	uint64_t count;
-
-	if (pair->waiting == SLEEP) {
-		assert_int_equal(read(bell->fd, &count, sizeof(count)), sizeof(count));
-		return;
-	}
-	/* The other side may wait for this CPU. */
-	while (!__atomic_exchange_n(&bell->rung, 0, __ATOMIC_RELAXED))
-		if (++patience % 1024 == 0)
-			sched_yield();
-}
 
 /* ---- the back-end's thread: answers each number by its complement, in any order -------------- */
 
@@ -93,7 +56,7 @@ static void finish(struct pair *pair, struct message *held, unsigned int count, 
 	}
 	xen_back_publish(back);
 	if (xen_back_should_notify(back))
-		ring_bell(pair, &pair->to_front);
+		bell_ring(&pair->to_front);
 }
 
 static const char *check_request(struct pair *pair, const struct message *request)
@@ -134,7 +97,7 @@ static void *back_thread(void *argument)
 			sched_yield();
 		} else {
 			if (!xen_back_events_enable(back))
-				wait_bell(pair, &pair->to_back);
+				bell_wait(&pair->to_back);
 			xen_back_events_disable(back);
 		}
 	}
@@ -190,7 +153,7 @@ static void drive(struct pair *pair)
 		}
 		xen_front_publish(front);
 		if (xen_front_should_notify(front))
-			ring_bell(pair, &pair->to_back);
+			bell_ring(&pair->to_back);
 		got = collect(pair);
 		reaped += got;
 		if (got)
@@ -200,7 +163,7 @@ static void drive(struct pair *pair)
 		} else {
 			/* The notification of all that is in flight was given above. */
 			if (!xen_front_events_enable(front))
-				wait_bell(pair, &pair->to_front);
+				bell_wait(&pair->to_front);
 			xen_front_events_disable(front);
 		}
 	}
@@ -216,8 +179,8 @@ static void run(struct xen_fixture *fx, struct xen_variant v, uint32_t depth, en
 	xen_variant_print(&v, what);
 	xen_fixture_start(fx, &v);
 	pair.total = waiting == NAP ? NAPS : TOTAL;
-	pair.to_back.fd = eventfd(0, 0);
-	pair.to_front.fd = eventfd(0, 0);
+	pair.to_back = bell_new(waiting);
+	pair.to_front = bell_new(waiting);
 	assert_int_equal(pthread_create(&thread, NULL, back_thread, &pair), 0);
 	drive(&pair);
 	pthread_join(thread, NULL);
