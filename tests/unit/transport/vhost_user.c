@@ -7,6 +7,31 @@
 
 #include "tests/unit/transport/fixture.h"
 
+/* A back-end, and a front-end that is connected to it, with one queue that has not begun. */
+struct pair {
+	struct back back;
+	struct guest guest;
+	struct vhost_user_front front;
+	struct guest_queue q;
+};
+
+static void pair_open(struct pair *pair, uint32_t queue, uint64_t features)
+{
+	back_open(&pair->back, 1, -1);
+	guest_open(&pair->guest);
+	front_connect(&pair->front, pair->back.path[0]);
+	front_setup(&pair->front, &pair->guest, features);
+	queue_open(&pair->q, &pair->guest, queue, features);
+}
+
+static void pair_close(struct pair *pair)
+{
+	vhost_user_front_close(&pair->front);
+	queue_close(&pair->q);
+	guest_close(&pair->guest);
+	back_close(&pair->back);
+}
+
 static void echo_all_queues(uint64_t features)
 {
 	struct guest_queue q[QUEUES];
@@ -48,38 +73,28 @@ static void test_echo_packed(void **state)
 /* GET_VRING_BASE hands the ring over, SET_VRING_BASE gives it back; nothing is lost or done twice. */
 static void stop_and_start(uint64_t features)
 {
-	struct vhost_user_front front;
+	struct pair pair;
 	struct virtqueue_position position;
-	struct guest_queue q;
-	struct back back;
-	struct guest guest;
 	unsigned int round;
 
-	back_open(&back, 1, -1);
-	guest_open(&guest);
-	front_connect(&front, back.path[0]);
-	front_setup(&front, &guest, features);
-	queue_open(&q, &guest, 2, features);
-	position = queue_begin(&q);
+	pair_open(&pair, 2, features);
+	position = queue_begin(&pair.q);
 	for (round = 0; round < 30; round++) {
-		front_start(&front, &q, position);
-		queue_echo(&q, 7);
-		assert_int_equal(vhost_user_front_stop_ring(&front, 2, &position), 0);
+		front_start(&pair.front, &pair.q, position);
+		queue_echo(&pair.q, 7);
+		assert_int_equal(vhost_user_front_stop_ring(&pair.front, 2, &position), 0);
 		/* Lent to nobody: the next start must find it without a kick. */
-		queue_lend(&q);
-		virtqueue_driver_publish(&q.driver);
-		front_start(&front, &q, position);
-		queue_expect(&q);
-		assert_int_equal(vhost_user_front_stop_ring(&front, 2, &position), 0);
+		queue_lend(&pair.q);
+		virtqueue_driver_publish(&pair.q.driver);
+		front_start(&pair.front, &pair.q, position);
+		queue_expect(&pair.q);
+		assert_int_equal(vhost_user_front_stop_ring(&pair.front, 2, &position), 0);
 		assert_int_equal(position.avail, position.used);
 	}
-	assert_int_equal(atomic_load(&back.echo[0].served), 30 * 8);
+	assert_int_equal(atomic_load(&pair.back.echo[0].served), 30 * 8);
 	/* A ring that never ran says where it was told to begin. */
-	assert_int_equal(vhost_user_front_stop_ring(&front, 1, &position), 0);
-	vhost_user_front_close(&front);
-	queue_close(&q);
-	guest_close(&guest);
-	back_close(&back);
+	assert_int_equal(vhost_user_front_stop_ring(&pair.front, 1, &position), 0);
+	pair_close(&pair);
 }
 
 static void test_stop_and_start_split(void **state)
@@ -173,23 +188,16 @@ static void load_end(struct load *load, pthread_t thread)
 /* Regions come and go under I/O: whole tables, then more than eight, one by one. */
 static void test_memory_changes_under_load(void **state)
 {
+	struct pair pair;
 	struct vhost_user_region regions[24];
-	struct vhost_user_front front;
 	struct footprint before;
 	struct load load = {0};
-	struct guest_queue q;
-	struct back back;
-	struct guest guest;
 	pthread_t thread;
 	unsigned int i;
 
-	back_open(&back, 1, -1);
-	guest_open(&guest);
-	front_connect(&front, back.path[0]);
-	front_setup(&front, &guest, format_split);
-	queue_open(&q, &guest, 0, format_split);
-	front_start(&front, &q, queue_begin(&q));
-	guest_regions(&guest, regions);
+	pair_open(&pair, 0, format_split);
+	front_start(&pair.front, &pair.q, queue_begin(&pair.q));
+	guest_regions(&pair.guest, regions);
 	for (i = 2; i < 24; i++) {
 		regions[i] = regions[1];
 		regions[i].guest_address += i * 2 * REGION_BYTES;
@@ -198,124 +206,91 @@ static void test_memory_changes_under_load(void **state)
 		regions[i].size = 0x3000 + i;
 	}
 	before = footprint_now();
-	load_begin(&load, &thread, &q);
+	load_begin(&load, &thread, &pair.q);
 	for (i = 0; i < 20; i++) {
-		assert_int_equal(vhost_user_front_set_memory(&front, regions, 2 + i % 7), 0);
+		assert_int_equal(vhost_user_front_set_memory(&pair.front, regions, 2 + i % 7), 0);
 		usleep(1000);
-		assert_int_equal(vhost_user_front_set_memory(&front, regions, 9 + i % 15), 0);
+		assert_int_equal(vhost_user_front_set_memory(&pair.front, regions, 9 + i % 15), 0);
 	}
-	assert_int_equal(vhost_user_front_set_memory(&front, regions, 2), 0);
+	assert_int_equal(vhost_user_front_set_memory(&pair.front, regions, 2), 0);
 	load_end(&load, thread);
 	footprint_returns(before);
-	assert_true(atomic_load(&back.echo[0].memory_changes) >= 40);
-	vhost_user_front_close(&front);
-	queue_close(&q);
-	guest_close(&guest);
-	back_close(&back);
+	assert_true(atomic_load(&pair.back.echo[0].memory_changes) >= 40);
+	pair_close(&pair);
 }
 
 /* A completion that was signalled to the descriptor of before is signalled to the next one too. */
 static void test_call_replaced_after_completion(void **state)
 {
-	struct vhost_user_front front;
-	struct guest_queue q;
-	struct back back;
-	struct guest guest;
+	struct pair pair;
 	int masked = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	struct pollfd wait = {masked, POLLIN, 0};
 	eventfd_t value;
 
-	back_open(&back, 1, -1);
-	guest_open(&guest);
-	front_connect(&front, back.path[0]);
-	front_setup(&front, &guest, format_split);
-	queue_open(&q, &guest, 0, format_split);
-	front_start(&front, &q, queue_begin(&q));
-	queue_echo(&q, 3);
-	assert_int_equal(vhost_user_front_set_call(&front, 0, masked), 0);
+	pair_open(&pair, 0, format_split);
+	front_start(&pair.front, &pair.q, queue_begin(&pair.q));
+	queue_echo(&pair.q, 3);
+	assert_int_equal(vhost_user_front_set_call(&pair.front, 0, masked), 0);
 	eventfd_read(masked, &value);
-	eventfd_read(q.call, &value);
-	virtqueue_interrupts_enable(&q.driver);
-	queue_lend(&q);
-	virtqueue_driver_publish(&q.driver);
-	queue_kick(&q);
+	eventfd_read(pair.q.call, &value);
+	virtqueue_interrupts_enable(&pair.q.driver);
+	queue_lend(&pair.q);
+	virtqueue_driver_publish(&pair.q.driver);
+	queue_kick(&pair.q);
 	assert_int_equal(poll(&wait, 1, 5000), 1);
-	assert_int_equal(vhost_user_front_set_call(&front, 0, q.call), 0);
-	wait.fd = q.call;
+	assert_int_equal(vhost_user_front_set_call(&pair.front, 0, pair.q.call), 0);
+	wait.fd = pair.q.call;
 	assert_int_equal(poll(&wait, 1, 0), 1);
-	queue_expect(&q);
-	vhost_user_front_close(&front);
+	queue_expect(&pair.q);
 	close(masked);
-	queue_close(&q);
-	guest_close(&guest);
-	back_close(&back);
+	pair_close(&pair);
 }
 
 /* What QEMU does when the guest masks a vector: two call descriptors change places under load. */
 static void test_call_replaced_under_load(void **state)
 {
-	struct vhost_user_front front;
+	struct pair pair;
 	struct load load = {0};
-	struct guest_queue q;
-	struct back back;
-	struct guest guest;
 	pthread_t thread;
 	int masked = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int call, i;
 
-	back_open(&back, 1, -1);
-	guest_open(&guest);
-	front_connect(&front, back.path[0]);
-	front_setup(&front, &guest, format_split);
-	queue_open(&q, &guest, 0, format_split);
-	call = q.call;
-	front_start(&front, &q, queue_begin(&q));
-	load_begin(&load, &thread, &q);
+	pair_open(&pair, 0, format_split);
+	call = pair.q.call;
+	front_start(&pair.front, &pair.q, queue_begin(&pair.q));
+	load_begin(&load, &thread, &pair.q);
 	for (i = 0; i < 300; i++) {
-		assert_int_equal(vhost_user_front_set_call(&front, 0, masked), 0);
-		assert_int_equal(vhost_user_front_set_call(&front, 0, call), 0);
+		assert_int_equal(vhost_user_front_set_call(&pair.front, 0, masked), 0);
+		assert_int_equal(vhost_user_front_set_call(&pair.front, 0, call), 0);
 	}
-	assert_int_equal(atomic_load(&back.echo[0].starts), 1); /* exchanged on the fly */
+	assert_int_equal(atomic_load(&pair.back.echo[0].starts), 1); /* exchanged on the fly */
 	for (i = 0; i < 100; i++) {
-		assert_int_equal(vhost_user_front_set_call(&front, 0, -1), 0);
-		assert_int_equal(vhost_user_front_set_call(&front, 0, call), 0);
+		assert_int_equal(vhost_user_front_set_call(&pair.front, 0, -1), 0);
+		assert_int_equal(vhost_user_front_set_call(&pair.front, 0, call), 0);
 	}
 	load_end(&load, thread);
-	vhost_user_front_close(&front);
 	close(masked);
-	queue_close(&q);
-	guest_close(&guest);
-	back_close(&back);
+	pair_close(&pair);
 }
 
 /* Disabled and enabled under load: a paused ring keeps its place, and misses no kick. */
 static void test_enable_under_load(void **state)
 {
-	struct vhost_user_front front;
+	struct pair pair;
 	struct load load = {0};
-	struct guest_queue q;
-	struct back back;
-	struct guest guest;
 	pthread_t thread;
 	unsigned int i;
 
-	back_open(&back, 1, -1);
-	guest_open(&guest);
-	front_connect(&front, back.path[0]);
-	front_setup(&front, &guest, format_packed);
-	queue_open(&q, &guest, 3, format_packed);
-	front_start(&front, &q, queue_begin(&q));
-	load_begin(&load, &thread, &q);
+	pair_open(&pair, 3, format_packed);
+	front_start(&pair.front, &pair.q, queue_begin(&pair.q));
+	load_begin(&load, &thread, &pair.q);
 	for (i = 0; i < 100; i++) {
-		assert_int_equal(vhost_user_front_enable_ring(&front, 3, false), 0);
-		assert_int_equal(vhost_user_front_enable_ring(&front, 3, true), 0);
+		assert_int_equal(vhost_user_front_enable_ring(&pair.front, 3, false), 0);
+		assert_int_equal(vhost_user_front_enable_ring(&pair.front, 3, true), 0);
 	}
 	load_end(&load, thread);
-	assert_int_equal(atomic_load(&back.echo[0].starts), 101);
-	vhost_user_front_close(&front);
-	queue_close(&q);
-	guest_close(&guest);
-	back_close(&back);
+	assert_int_equal(atomic_load(&pair.back.echo[0].starts), 101);
+	pair_close(&pair);
 }
 
 static void test_config(void **state)
@@ -354,33 +329,23 @@ static void test_config(void **state)
 	vhost_user_front_close(&front);
 }
 
-/* A change that nobody listens for: no back-channel was agreed, or its other end is gone. */
 /* A device changes its ways between requests, never under one. */
 static void test_config_written_under_load(void **state)
 {
-	struct vhost_user_front front;
-	struct guest_queue q;
-	struct guest guest;
-	struct back back;
+	struct pair pair;
 	uint8_t byte = 1;
 
-	back_open(&back, 1, -1);
-	guest_open(&guest);
-	front_connect(&front, back.path[0]);
-	front_setup(&front, &guest, format_split);
-	queue_open(&q, &guest, 0, format_split);
-	front_start(&front, &q, queue_begin(&q));
-	queue_echo(&q, 3);
-	back.echo[0].running_at_write = ~0u;
-	assert_int_equal(vhost_user_front_set_config(&front, 32, &byte, 1), 0);
-	assert_int_equal(back.echo[0].running_at_write, 0);
-	queue_echo(&q, 30);
-	vhost_user_front_close(&front);
-	queue_close(&q);
-	guest_close(&guest);
-	back_close(&back);
+	pair_open(&pair, 0, format_split);
+	front_start(&pair.front, &pair.q, queue_begin(&pair.q));
+	queue_echo(&pair.q, 3);
+	pair.back.echo[0].running_at_write = ~0u;
+	assert_int_equal(vhost_user_front_set_config(&pair.front, 32, &byte, 1), 0);
+	assert_int_equal(pair.back.echo[0].running_at_write, 0);
+	queue_echo(&pair.q, 30);
+	pair_close(&pair);
 }
 
+/* A change that nobody listens for: no back-channel was agreed, or its other end is gone. */
 static void test_config_changed_unheard(void **state)
 {
 	struct vhost_user_front front;
@@ -515,41 +480,31 @@ static void test_bare_protocol(void **state)
  */
 static void test_packed_ring_from_zero(void **state)
 {
-	struct vhost_user_front front;
+	struct pair pair;
 	struct virtqueue_position position = {0, 0};
-	struct guest_queue q;
-	struct back back;
-	struct guest guest;
 	unsigned int i;
 
-	back_open(&back, 1, -1);
-	guest_open(&guest);
-	front_connect(&front, back.path[0]);
-	front_setup(&front, &guest, format_packed);
-	queue_open(&q, &guest, 0, format_packed);
+	pair_open(&pair, 0, format_packed);
 	for (i = 0; i < RING_SIZE / 2; i++)
-		queue_lend(&q); /* two slots each: the ring is full before it starts */
-	virtqueue_driver_publish(&q.driver);
-	front_start(&front, &q, position);
+		queue_lend(&pair.q); /* two slots each: the ring is full before it starts */
+	virtqueue_driver_publish(&pair.q.driver);
+	front_start(&pair.front, &pair.q, position);
 	for (i = 0; i < RING_SIZE / 2; i++)
-		queue_expect(&q);
-	assert_int_equal(vhost_user_front_stop_ring(&front, 0, &position), 0);
+		queue_expect(&pair.q);
+	assert_int_equal(vhost_user_front_stop_ring(&pair.front, 0, &position), 0);
 	assert_int_equal(position.avail, 0);
 	assert_int_equal(position.used, 0);
 	for (i = 0; i < RING_SIZE / 2; i++)
-		queue_lend(&q);
-	virtqueue_driver_publish(&q.driver);
-	front_start(&front, &q, position);
+		queue_lend(&pair.q);
+	virtqueue_driver_publish(&pair.q.driver);
+	front_start(&pair.front, &pair.q, position);
 	for (i = 0; i < RING_SIZE / 2; i++)
-		queue_expect(&q);
-	assert_int_equal(vhost_user_front_stop_ring(&front, 0, &position), 0);
+		queue_expect(&pair.q);
+	assert_int_equal(vhost_user_front_stop_ring(&pair.front, 0, &position), 0);
 	assert_int_equal(position.avail, 0x8000);
-	front_start(&front, &q, position);
-	queue_echo(&q, 50);
-	vhost_user_front_close(&front);
-	queue_close(&q);
-	guest_close(&guest);
-	back_close(&back);
+	front_start(&pair.front, &pair.q, position);
+	queue_echo(&pair.q, 50);
+	pair_close(&pair);
 }
 
 /* What a back-end does when the guest's driver is ready may last longer than any other answer. */
