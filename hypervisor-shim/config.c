@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/option.h"
 #include "hypervisor-shim/config.h"
+#include "hypervisor-shim/console.h"
 #include "hypervisor-shim/vm.h"
 #include "ring/virtqueue.h"
 
@@ -133,6 +134,17 @@ static int parse_rate(void *context, const char *value, char *reason, size_t rea
 	return 0;
 }
 
+static int parse_console(void *context, const char *value, char *reason, size_t reason_size)
+{
+	struct shim_config *config = context;
+
+	config->console = value;
+	if (console_known(value))
+		return 0;
+	snprintf(reason, reason_size, "'%s' is none of stdio, file:PATH and none", value);
+	return -1;
+}
+
 #define DISK(name)  offsetof(struct shim_disk, name)
 #define NET(name)   offsetof(struct shim_net, name)
 #define FIELD(name) offsetof(struct shim_config, name)
@@ -250,8 +262,8 @@ static const struct option_spec shim_options[] = {
 	 .argument = "PATH", .minimum = 1,
 	 .help = "Listen at PATH for tools that look into the guest's store, as xenstore-ls does. Needs what "
 		 "--attach needs."},
-	{.name = "console", .kind = OPTION_STRING, .offset = FIELD(console),
-	 .argument = "stdio|file:PATH|none", .minimum = 1,
+	{.name = "console", .kind = OPTION_CALL, .argument = "stdio|file:PATH|none",
+	 .call = parse_console,
 	 .help = "Where the serial port ttyS0 leads. stdio (the default): on a terminal, Ctrl-A x ends "
 		 "the guest, Ctrl-A b sends a break (SysRq), Ctrl-A a a Ctrl-A. file:PATH: output only, "
 		 "the file is made anew."},

@@ -243,19 +243,29 @@ static int open_output_file(const char *path)
 	return 0;
 }
 
+static const char *path_of(const char *where)
+{
+	return strncmp(where, "file:", 5) ? NULL : where + 5;
+}
+
+bool console_known(const char *where)
+{
+	const char *path = path_of(where);
+
+	return path ? *path : !strcmp(where, "stdio") || !strcmp(where, "none");
+}
+
 int console_open(const char *where)
 {
-	if (!strcmp(where, "none"))
-		return 0;
-	if (!strncmp(where, "file:", 5) && where[5])
-		return open_output_file(where + 5);
+	const char *path = path_of(where);
+
+	if (path)
+		return open_output_file(path);
 	if (!strcmp(where, "stdio")) {
 		console.in = STDIN_FILENO;
 		console.out = STDOUT_FILENO;
-		return 0;
 	}
-	log_error("--console %s: expected stdio, file:PATH or none", where);
-	return -EINVAL;
+	return 0;
 }
 
 static void restore_terminal(void)

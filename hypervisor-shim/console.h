@@ -8,9 +8,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Whether @where is one of "stdio", "file:PATH" and "none". */
+bool console_known(const char *where);
 /*
- * @where: "stdio", "file:PATH" or "none". Opens it; the terminal stays as it is. 0, or -errno
- * after a line on standard error.
+ * Opens @where, which is known; the terminal stays as it is. 0, or -errno after a line on standard
+ * error.
  */
 int console_open(const char *where);
 /* Raw mode, where it is a terminal, and the threads. 0 or -errno after a line. */

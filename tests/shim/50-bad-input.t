@@ -45,7 +45,7 @@ bad 'an address that is none' 'mac' --kernel "$kernel" --net link=null,mac=bad
 bad 'a rate that is none' 'no rate like 100Mb/s' --kernel "$kernel" --net link=null,bus=pv,rate=fast
 bad 'a rate of a virtio device' 'bus=pv' --kernel "$kernel" --net link=null,rate=1Mb/s
 bad 'a console that cannot be written' 'nowhere' --kernel "$kernel" --console "file:$scratch/nowhere/log"
-bad 'a console that is none' 'console.*teletype' --kernel "$kernel" --console teletype
+exits=2 bad 'a console that is none' 'console.*teletype' --kernel "$kernel" --console teletype
 
 if setpriv --reuid 65534 --clear-groups true 2>/dev/null; then
 	chmod 755 "$scratch"

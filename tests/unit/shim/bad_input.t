@@ -90,7 +90,9 @@ refused 'two pairs of queues on one stack' 2 1 "number 1): queue-pairs: '2'" $k 
 refused 'an MTU that the user network has not' 2 1 "number 1): mtu: '65521'" $k --net user,mtu=65521
 refused 'multicast MAC address' 2 1 'group address' $k --net link=null,mac=53:54:00:00:00:01
 refused 'console nowhere' 1 1 "$scratch/none/log" $k --console "file:$scratch/none/log"
-refused 'console of no kind' 1 1 'telnet' $k --console telnet
+refused 'console of no kind' 2 1 "--console: 'telnet' is none of" $k --console telnet
+refused 'console without a file' 2 1 "--console: 'file:' is none of" $k --console file:
+refused 'console in a folder' 1 1 "$scratch; see --console" $k --console "file:$scratch"
 if [ "$(id -u)" -eq 0 ] && [ -e /dev/kvm ] && setpriv --reuid 65534 --regid 65534 --clear-groups test -x build/pvkit-shim &&
 	! setpriv --reuid 65534 --regid 65534 --clear-groups test -w /dev/kvm; then
 	chmod 755 "$scratch"
