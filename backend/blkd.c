@@ -6,6 +6,7 @@
  * The order in main() is the order in which things can go wrong for the user: the command line, the
  * image and its lock, the engine, then the socket. Nothing listens before all the rest is good.
  */
+#include <string.h>
 #include <unistd.h>
 
 #include "backend/blk/blkif.h"
@@ -94,7 +95,8 @@ static const struct option_spec blkd_options[] = {
 	 .help = "Register guest memory with io_uring. That pins all of it: not for guests that give "
 		 "memory back (balloon, virtio-mem)."},
 	{.name = "null-size", .kind = OPTION_SIZE, .offset = FIELD(null_size), .argument = "SIZE",
-	 .minimum = 512, .help = "The size of the null engine's disk, with suffix K, M, G or T."},
+	 .minimum = 512, .maximum = DISK_NULL_SIZE_MAX,
+	 .help = "The size of the null engine's disk, with suffix K, M, G or T."},
 
 	DAEMON_OTHER_OPTIONS,
 	{0},
@@ -134,6 +136,15 @@ static const struct program_spec blkd_program = {
 };
 /* clang-format on */
 
+static void check_null_size(const struct config *config)
+{
+	char text[160] = "--null-";
+
+	if (disk_check_null_size(config->null_size, block_sizes[config->block_size] ?: 512,
+				 text + strlen(text), sizeof(text) - strlen(text)) < 0)
+		daemon_usage_error(&blkd_program, text);
+}
+
 static void check_options(const void *context)
 {
 	const struct config *config = context;
@@ -145,6 +156,7 @@ static void check_options(const void *context)
 					   "--engine=null has no image: leave out --blk-file");
 		if (!config->null_size)
 			daemon_usage_error(&blkd_program, "--engine=null needs --null-size");
+		check_null_size(config);
 	} else if (!config->blk_file) {
 		daemon_usage_error(&blkd_program, "--blk-file is needed");
 	} else if (config->null_size) {

@@ -6,6 +6,7 @@
 #define PVKIT_COMMON_DISK_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define DISK_SERIAL_MAX 20
 
@@ -14,5 +15,8 @@
 
 /* Guests make names of a serial number. @text into *serial. 0, or -1 with a line in @reason. */
 int disk_parse_serial(const char **serial, const char *text, char *reason, size_t size);
+
+/* Whether a disk without an image can be of @size, in blocks of @block bytes. As above. */
+int disk_check_null_size(uint64_t size, unsigned int block, char *reason, size_t reason_size);
 
 #endif

@@ -177,7 +177,7 @@ static const struct option_spec disk_options[] = {
 	{.name = "packed", .kind = OPTION_FLAG, .offset = DISK(packed),
 	 .help = "Offer packed rings to the guest."},
 	{.name = "size", .kind = OPTION_SIZE, .offset = DISK(size), .argument = "SIZE", .minimum = 512,
-	 .help = "The size of a disk of engine=null."},
+	 .maximum = DISK_NULL_SIZE_MAX, .help = "The size of a disk of engine=null."},
 	{0},
 };
 
@@ -348,7 +348,7 @@ static void check_disk(struct shim_disk *disk, unsigned int number,
 {
 	bool null = !strcmp(engine_names[disk->engine_choice], "null");
 	bool others = config->attach && !disk->path && !null;
-	char what[32];
+	char what[32], reason[160];
 
 	snprintf(what, sizeof(what), "--disk (number %u)", number);
 	disk->bus = choose_bus(disk->bus, config->mode);
@@ -361,6 +361,8 @@ static void check_disk(struct shim_disk *disk, unsigned int number,
 				     "expected one of path=, vhost-user= and engine=null");
 	if (null != !!disk->size)
 		refuse(what, "size= and engine=null belong together");
+	if (disk_check_null_size(disk->size, 512, reason, sizeof(reason)) < 0)
+		refuse(what, reason);
 	if (disk->vhost_user &&
 	    (disk->engine_choice || disk->cache_choice || disk->serial || disk->read_only))
 		refuse(what, "engine, cache, serial and readonly are up to the back-end behind "

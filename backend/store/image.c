@@ -278,7 +278,7 @@ static int image_open(struct store_image *image, uint32_t block_size)
 	return 0;
 }
 
-static int image_open_null(struct store_image *image, const struct store_image_options *options)
+static void image_open_null(struct store_image *image, const struct store_image_options *options)
 {
 	image->name = "null";
 	image->block_size = options->block_size ? options->block_size : 512;
@@ -287,20 +287,12 @@ static int image_open_null(struct store_image *image, const struct store_image_o
 	image->size = options->null_size;
 	image->can_discard = !options->read_only;
 	memcpy(image->id, "pvkit-null", sizeof("pvkit-null"));
-	if (!options->null_size || options->null_size % image->block_size) {
-		log_error("null: a size of %" PRIu64
-			  " bytes is no multiple of the block size of %u; "
-			  "use --null-size with one that is",
-			  options->null_size, image->block_size);
-		return -1;
-	}
-	return 0;
 }
 
 struct store_image *store_image_open(const struct store_image_options *options)
 {
 	struct store_image *image = calloc(1, sizeof(*image));
-	int result;
+	int result = 0;
 
 	if (!image) {
 		log_errno("image: no memory");
@@ -310,8 +302,10 @@ struct store_image *store_image_open(const struct store_image_options *options)
 	image->name = options->path;
 	image->read_only = options->read_only;
 	image->direct = options->path && options->cache == STORE_CACHE_DIRECT;
-	result = options->path ? image_open(image, options->block_size)
-			       : image_open_null(image, options);
+	if (options->path)
+		result = image_open(image, options->block_size);
+	else
+		image_open_null(image, options);
 	if (result < 0) {
 		store_image_close(image);
 		return NULL;

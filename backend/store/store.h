@@ -33,7 +33,7 @@ enum store_cache {
 
 struct store_image_options {
 	const char *path; /* NULL: the null image of null_size bytes, without a file */
-	uint64_t null_size;
+	uint64_t null_size; /* a multiple of the block size: disk_check_null_size() */
 	bool read_only;
 	enum store_cache cache;
 	uint32_t block_size; /* logical; 0: what the image itself asks for, at least 512 */

@@ -25,6 +25,10 @@ ok 'blkd: a folder for an image' refuses 'stats' "$blkd" --socket-path="$socket"
 ok 'blkd: an image that is no multiple of the block size' refuses 'odd.img.*(512|block|multiple)' "$blkd" --socket-path="$socket" --blk-file="$scratch/odd.img"
 ok 'blkd: a folder for the socket that is not there' refuses 'nowhere' "$blkd" --socket-path="$scratch/nowhere/s" --blk-file="$scratch/good.img"
 ok 'blkd: a descriptor that is no socket' refuses '(--fd|descriptor)' "$blkd" --fd=0 --blk-file="$scratch/good.img"
+for size in 1000 4097K 99999999T 99999999999999999999 -5; do
+	exits=2 ok "blkd: --null-size=$size" refuses "--null-size: '.*' is (no multiple|out of range, expected 512..1048576T|no size)" \
+		"$blkd" --socket-path="$socket" --engine=null --null-size="$size" --logical-block-size=4096
+done
 for serial in 'a b' a/b 123456789012345678901; do
 	ok "blkd: --serial=$serial" refuses "--serial: '$serial' is no serial number, expected 1 to 20 printable" "$blkd" --socket-path="$socket" --blk-file="$scratch/good.img" --serial="$serial"
 done

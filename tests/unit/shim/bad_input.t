@@ -73,6 +73,8 @@ fi
 refused 'disk without an image' 2 1 'number 1' $k --disk readonly
 refused 'disk with too much' 2 1 'number 1' $k --disk "path=$scratch/disk,vhost-user=/x"
 refused 'bad key of a disk' 2 1 "'colour'" $k --disk "path=$scratch/disk,colour=red"
+refused 'a null disk of odd size' 2 1 "number 1): size: '1000' is no multiple" $k --disk engine=null,size=1000
+refused 'a null disk larger than any' 2 1 "size: '99999999T' is out of range, expected 512..1048576T" $k --disk engine=null,size=99999999T
 refused 'a serial number with a blank' 2 1 "--disk: serial: 'a b' is no serial number" $k --disk "path=$scratch/disk,serial=a b"
 refused 'queue size that is no power of two' 2 1 'power of two' $k --disk "path=$scratch/disk,queue-size=100"
 refused 'socket is missing' 1 1 "$scratch/none" $k --disk "vhost-user=$scratch/none"
