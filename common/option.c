@@ -88,6 +88,25 @@ int option_size(const char *text, uint64_t *bytes)
 	return 0;
 }
 
+int option_seconds(const char *text, double minimum, double maximum, double *seconds, char *reason,
+		   size_t reason_size)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	/* Of all that strtod() takes, digits with a point. */
+	if (*end || end == text || strspn(text, "-.0123456789") != strlen(text))
+		return option_refuse(reason, reason_size, text,
+				     "is no number of seconds, expected such as 5 or 0.5");
+	if (!(value >= minimum && value <= maximum)) {
+		snprintf(reason, reason_size, "'%s' is out of range, expected %.9g..%.9g seconds",
+			 text, minimum, maximum);
+		return -1;
+	}
+	*seconds = value;
+	return 0;
+}
+
 static void option_format(const struct option_spec *spec, uint64_t value, char *text, size_t size)
 {
 	static const char suffixes[] = "TGMK";

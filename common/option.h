@@ -75,4 +75,8 @@ void option_print_man(const struct program_spec *program); /* man(7) source on s
 /* "64M" → bytes. 0; -EINVAL: it is no size; -ERANGE: it does not fit. */
 int option_size(const char *text, uint64_t *bytes);
 
+/* "0.5" → seconds, for an OPTION_CALL: 0, or -1 with a line in @reason. */
+int option_seconds(const char *text, double minimum, double maximum, double *seconds, char *reason,
+		   size_t reason_size);
+
 #endif

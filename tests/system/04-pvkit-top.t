@@ -123,5 +123,6 @@ ok 'says so in one line' same 'what is said' "$(cat "$scratch/said.pid")" \
 	"pvkit-top: --pid: process $dead has no statistics page in $pages; pvkit-top without --pid shows who has"
 make_page "$pages/pvkit-blkd.$living" "$living"
 ok '--pid of a daemon' status_is 0 "$top" --json --once --pid "$living"
-ok 'a bad interval is refused' status_is 2 "$top" --interval 0
+exits=2 ok 'an interval of nothing is refused' refuses "'0' is out of range, expected 0.1..3600" "$top" --interval 0
+exits=2 ok 'an interval that is no number is refused' refuses "'abc' is no number of seconds" "$top" --interval abc
 finished

@@ -32,13 +32,7 @@ const char *load_ring_name(unsigned int ring)
 
 static int parse_seconds(double *seconds, const char *value, char *reason, size_t size)
 {
-	char *end;
-
-	*seconds = strtod(value, &end);
-	if (!*end && end != value && *seconds >= 0 && *seconds <= 1e6)
-		return 0;
-	snprintf(reason, size, "'%s' is out of range, expected 0..1000000 seconds", value);
-	return -1;
+	return option_seconds(value, 0, 1e6, seconds, reason, size);
 }
 
 static int parse_runtime(void *config, const char *value, char *reason, size_t size)

@@ -26,15 +26,8 @@ struct top_config {
 
 static int top_interval(void *config, const char *value, char *reason, size_t size)
 {
-	char *end;
-	double seconds = strtod(value, &end);
-
-	if (*end || end == value || !(seconds >= 0.1 && seconds <= 3600)) {
-		snprintf(reason, size, "'%s' is out of range, expected 0.1..3600 seconds", value);
-		return -1;
-	}
-	((struct top_config *)config)->interval = seconds;
-	return 0;
+	return option_seconds(value, 0.1, 3600, &((struct top_config *)config)->interval, reason,
+			      size);
 }
 
 static const struct option_spec top_options[] = {

@@ -310,6 +310,43 @@ static void sizes(void **state)
 	assert_int_equal(option_size("1 ", &bytes), -EINVAL);
 }
 
+static void seconds_are(const char *text, double expected)
+{
+	char reason[128];
+	double seconds = -1;
+
+	assert_int_equal(option_seconds(text, 0.5, 1e6, &seconds, reason, sizeof(reason)), 0);
+	assert_true(seconds == expected);
+}
+
+static void seconds_are_not(const char *text, const char *why)
+{
+	char reason[128], expected[128];
+	double seconds = 7;
+
+	assert_int_equal(option_seconds(text, 0.5, 1e6, &seconds, reason, sizeof(reason)), -1);
+	snprintf(expected, sizeof(expected), "'%s' is %s", text, why);
+	assert_string_equal(reason, expected);
+	assert_true(seconds == 7);
+}
+
+static void seconds(void **state)
+{
+	static const char no_number[] = "no number of seconds, expected such as 5 or 0.5";
+	static const char *const bad[] = {"",    "abc",  "5s",  " 5", "nan",
+					  "inf", "0x10", "1e3", "1-2"};
+	unsigned int i;
+
+	seconds_are("0.5", 0.5);
+	seconds_are(".75", 0.75);
+	seconds_are("1000000", 1e6);
+	seconds_are_not("0.4", "out of range, expected 0.5..1000000 seconds");
+	seconds_are_not("-1", "out of range, expected 0.5..1000000 seconds");
+	seconds_are_not("1000000.5", "out of range, expected 0.5..1000000 seconds");
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		seconds_are_not(bad[i], no_number);
+}
+
 static void one_list_alone(void **state)
 {
 	struct disk disk = {0};
@@ -413,6 +450,7 @@ int main(void)
 		cmocka_unit_test(bad_command_lines_are_refused),
 		cmocka_unit_test(bad_lists_are_refused),
 		cmocka_unit_test(sizes),
+		cmocka_unit_test(seconds),
 		cmocka_unit_test(one_list_alone),
 		cmocka_unit_test(help_agrees_with_the_table),
 		cmocka_unit_test(version),
