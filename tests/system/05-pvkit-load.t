@@ -76,6 +76,11 @@ ok 'requests for a NIC' refused 1 'serves a network device, not a disk; use --de
 stop nic
 ok 'a bad block size' refused 2 "'1000' is no multiple of 512; see pvkit-load --help" load a --block-size=1000
 ok 'a bad list of CPUs' refused 2 'no list of CPUs' load a --cpus=1-
+ok 'a time and a number' refused 2 '--runtime and --count exclude each other' load a --runtime=1 --count=5
+ok 'a ramp and a number' refused 2 '--ramp and --count exclude each other' load a --ramp=1 --count=5
+ok 'no time at all' refused 2 "--runtime: '0' is out of range" load a --runtime=0
+ok 'no number at all' refused 2 "--count: '0' is out of range" load a --count=0
+ok 'a part of a network device' refused 2 '--size and --pattern are of disks' load a --device=net-tx --size=1M
 ok 'the daemon ends' status_is 0 stop a
 
 ok 'a read-only disk' blkd ro --blk-file="$scratch/a.img" --read-only

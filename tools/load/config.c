@@ -193,6 +193,7 @@ static const struct option_spec options[] = {
 	{.name = "size",
 	 .kind = OPTION_SIZE,
 	 .offset = FIELD(size),
+	 .minimum = 512,
 	 .help = "Use only the first so many bytes of the disk; all by default."},
 	{.name = "verify",
 	 .kind = OPTION_FLAG,
@@ -216,15 +217,16 @@ static const struct option_spec options[] = {
 	 .kind = OPTION_CALL,
 	 .argument = "SECONDS",
 	 .call = parse_runtime,
-	 .help = "How long to measure; 5 by default."},
+	 .help = "How long to measure; 5 by default. Not with --count."},
 	{.name = "ramp",
 	 .kind = OPTION_CALL,
 	 .argument = "SECONDS",
 	 .call = parse_ramp,
-	 .help = "How long to run before measuring; 0 by default."},
+	 .help = "How long to run before measuring; 0 by default. Not with --count."},
 	{.name = "count",
 	 .kind = OPTION_NUMBER,
 	 .offset = FIELD(count),
+	 .minimum = 1,
 	 .help = "Run for so many requests instead of a time."},
 	{.name = "linger",
 	 .kind = OPTION_CALL,
@@ -318,6 +320,8 @@ static void check_net(const struct load_config *config)
 		    (unsigned long long)config->block_size, STAMP_FRAME_LEAST);
 	if (config->segments != 1)
 		bad("--segments: a frame lies in one piece, use --device=blk");
+	if (config->reads != 100 || config->size || config->pattern != LOAD_RANDOM)
+		bad("--reads, --size and --pattern are of disks, use --device=blk");
 	if (config->block_size > LOAD_FRAME_MAX)
 		bad("--block-size: '%llu' is out of range for a frame, expected 14..%u",
 		    (unsigned long long)config->block_size, LOAD_FRAME_MAX);
@@ -364,6 +368,21 @@ static void check_xen(const struct load_config *config)
 		bad("--persistent: netif has no persistent grants, use --device=blk");
 }
 
+/* By time, of which the beginning may not count, or by number. */
+static void check_end(struct load_config *config)
+{
+	bool timed = config->runtime != LOAD_RUNTIME_DEFAULT;
+
+	if (config->count && (timed || config->ramp > 0))
+		bad("%s and --count exclude each other: a run ends by its time or by its number of "
+		    "requests",
+		    timed ? "--runtime" : "--ramp");
+	if (!timed)
+		config->runtime = 5;
+	if (!(config->runtime > 0))
+		bad("--runtime: '0' is out of range, expected more");
+}
+
 void load_config_parse(struct load_config *config, int argc, char **argv)
 {
 	option_parse(&program, argc, argv, config);
@@ -382,8 +401,5 @@ void load_config_parse(struct load_config *config, int argc, char **argv)
 		    (unsigned long long)config->depth, (unsigned long long)config->queue_size);
 	if (config->ring == LOAD_XEN)
 		check_xen(config);
-	if (!config->count && !(config->runtime > 0))
-		bad("--runtime: '0' is out of range; without --count it must be more");
-	if (config->count)
-		config->ramp = 0;
+	check_end(config);
 }

@@ -12,6 +12,9 @@
 #define LOAD_SEGMENTS_MAX 254
 #define LOAD_FRAME_MAX    65535
 
+/* Before parsing: nobody asked for one. */
+#define LOAD_RUNTIME_DEFAULT -1
+
 enum load_device {
 	LOAD_BLK,
 	LOAD_NET_TX,

@@ -182,7 +182,7 @@ int main(int argc, char **argv)
 		.reads = 100,
 		.in_order = LOAD_OFF,
 		.ring = LOAD_RING_OF_CONNECTION,
-		.runtime = 5,
+		.runtime = LOAD_RUNTIME_DEFAULT,
 		.timeout = 30,
 		.seed = 1,
 	};
