@@ -76,6 +76,7 @@ ok 'requests for a NIC' refused 1 'serves a network device, not a disk; use --de
 stop nic
 ok 'a bad block size' refused 2 "'1000' is no multiple of 512; see pvkit-load --help" load a --block-size=1000
 ok 'a bad list of CPUs' refused 2 'no list of CPUs' load a --cpus=1-
+ok 'a list of CPUs that goes on' refused 2 'no list of CPUs' load a --cpus=0,
 ok 'a time and a number' refused 2 '--runtime and --count exclude each other' load a --runtime=1 --count=5
 ok 'a ramp and a number' refused 2 '--ramp and --count exclude each other' load a --ramp=1 --count=5
 ok 'no time at all' refused 2 "--runtime: '0' is out of range" load a --runtime=0

@@ -77,8 +77,8 @@ static int parse_cpus(void *configuration, const char *value, char *reason, size
 		}
 		if (*end && *end != ',')
 			goto bad;
-		text = *end ? end + 1 : end;
-	} while (*text);
+		text = end + 1;
+	} while (text[-1]);
 	return 0;
 bad:
 	snprintf(reason, size, "'%s' is no list of CPUs, expected such as 0,2-3", value);
