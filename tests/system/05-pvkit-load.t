@@ -68,7 +68,12 @@ wait $!
 ok 'more queues than there are' refused 1 'has only 2' load a --queues=3
 ok 'a ring without room' refused 1 'use a larger --queue-size' load a --indirect=off --depth=256
 ok 'a disk that is too small' refused 1 'too few for this load' load a --size=8K --verify
-ok 'nobody at the socket' refused 1 'no back-end answers' load nobody
+ok 'nobody at the socket' refused 1 'nobody.sock: no back-end answers: No such file.*; start one first: pvkit-blkd' load nobody
+ok 'no place to listen at' refused 1 'cannot listen at /nowhere/s: No such file.*; name a path' \
+	"$BUILD/pvkit-load" --attach=/nowhere/s
+ok 'a CPU that nobody has' refused 1 'cannot run on CPU 4000; name CPUs' load a --cpus=4000
+ok 'a process that nobody has' refused 1 'process 4194304 cannot be read; name one that runs' load a \
+	--backend-pid=4194304
 ok 'frames for a disk' refused 1 'serves a disk, not a network device; use --device=blk' load a --device=net-tx
 ok 'a NIC' eval 'spawn nic "$BUILD/pvkit-netd" --socket-path="$scratch/nic.sock" --link=null &&
 	within 10 test -S "$scratch/nic.sock"'

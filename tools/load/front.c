@@ -25,11 +25,15 @@ void load_memory_open(struct load_memory *memory, uint64_t size)
 	size = (size + (1ULL << 21) - 1) & ~((1ULL << 21) - 1);
 	region->fd = memfd_create("pvkit-load", MFD_CLOEXEC);
 	if (region->fd < 0 || ftruncate(region->fd, size) < 0)
-		die_errno("%llu bytes of shared memory", (unsigned long long)size);
+		die_errno("no %llu bytes of shared memory; use fewer --queues or less --depth or "
+			  "--block-size",
+			  (unsigned long long)size);
 	region->host =
 		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, region->fd, 0);
 	if (region->host == MAP_FAILED)
-		die_errno("%llu bytes of shared memory", (unsigned long long)size);
+		die_errno("no %llu bytes of shared memory; use fewer --queues or less --depth or "
+			  "--block-size",
+			  (unsigned long long)size);
 	region->guest_address = FRONT_GUEST_BASE;
 	region->size = size;
 	region->fd_offset = 0;

@@ -35,7 +35,9 @@ static double cpu_seconds(pid_t pid)
 		error = errno;
 	if (error) {
 		errno = error;
-		die_errno("--backend-pid: process %d", pid);
+		die_errno("--backend-pid: the CPU time of process %d cannot be read; name one that "
+			  "runs",
+			  pid);
 	}
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
@@ -91,7 +93,8 @@ static void start_workers(struct worker *workers, unsigned int count)
 
 		if (error) {
 			errno = error;
-			die_errno("thread of queue %u", i);
+			die_errno("queue %u has no thread; use fewer --queues, or raise ulimit -u",
+				  i);
 		}
 	}
 }
@@ -149,7 +152,8 @@ static struct worker *open_workers(struct load_front *front, struct window *wind
 	unsigned int i;
 
 	if (!workers)
-		die_errno("no memory for %llu queues", (unsigned long long)front->config->queues);
+		die_errno("no memory for %llu queues; use fewer --queues",
+			  (unsigned long long)front->config->queues);
 	for (i = 0; i < front->config->queues; i++)
 		worker_open(&workers[i], front, window, i);
 	return workers;

@@ -9,6 +9,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -30,7 +31,8 @@ static uint64_t choose(const struct load_front *front, unsigned int wanted, uint
 	if (wanted == LOAD_OFF)
 		return 0;
 	if (wanted == LOAD_ON && !(front->vhost.features & feature))
-		die("--%s: the back-end at %s does not offer it", option, front->config->path);
+		die("--%s: the back-end at %s does not offer it; use --%s=auto", option,
+		    front->config->path, option);
 	return front->vhost.features & feature;
 }
 
@@ -72,7 +74,8 @@ static void negotiate(struct load_front *front)
 	int error;
 
 	if (!(front->vhost.features & features))
-		die("%s: the back-end offers no VIRTIO 1.0", config->path);
+		die("%s: the back-end offers no VIRTIO 1.0, which is needed; use a newer one",
+		    config->path);
 	check_kind(front);
 	if (config->ring == LOAD_PACKED) {
 		if (!(front->vhost.features & VIRTQUEUE_F_PACKED))
@@ -88,10 +91,9 @@ static void negotiate(struct load_front *front)
 	features |= front->vhost.features & BIT(VHOST_USER_F_PROTOCOL_FEATURES);
 	front->features = features;
 	error = vhost_user_front_set_features(&front->vhost, features);
-	if (error) {
-		errno = -error;
-		die_errno("%s: features 0x%llx", config->path, (unsigned long long)features);
-	}
+	if (error)
+		die("%s: the back-end refuses the features 0x%llx: %s; its own message tells why",
+		    config->path, (unsigned long long)features, strerror(-error));
 }
 
 static void connect_to_backend(struct load_front *front)
@@ -101,15 +103,15 @@ static void connect_to_backend(struct load_front *front)
 			  BIT(VHOST_USER_PROTOCOL_F_CONFIG);
 	int fd = socket_connect(path, SOCK_STREAM), error;
 
-	if (fd < 0) {
-		errno = -fd;
-		die_errno("%s: no back-end answers", path);
-	}
+	if (fd < 0)
+		die("%s: no back-end answers: %s; start one first: %s --socket-path=%s", path,
+		    strerror(-fd), front->config->device == LOAD_BLK ? "pvkit-blkd" : "pvkit-netd",
+		    path);
 	error = vhost_user_front_open(&front->vhost, fd, wanted);
-	if (error) {
-		errno = -error;
-		die_errno("%s: no vhost-user back-end", path);
-	}
+	if (error)
+		die("%s: who answers is no vhost-user back-end: %s; name the --socket-path of "
+		    "pvkit-blkd or pvkit-netd",
+		    path, strerror(-error));
 	front->connection = front->vhost.fd;
 }
 
@@ -122,12 +124,10 @@ static void read_blk_config(struct load_front *front)
 	/* Back-ends of before 1.2 have a shorter one. */
 	if (error)
 		error = vhost_user_front_get_config(&front->vhost, 0, &blk, 60);
-	if (error) {
-		errno = -error;
-		die_errno("%s: the configuration of a block device; --device=net-tx for a network "
-			  "device",
-			  config->path);
-	}
+	if (error)
+		die("%s: the configuration of a disk cannot be read: %s; for a network device use "
+		    "--device=net-tx or net-rx",
+		    config->path, strerror(-error));
 	load_front_take_disk(front, blk.capacity * 512, front->features & BIT(VIRTIO_BLK_F_RO));
 	if ((front->features & BIT(VIRTIO_BLK_F_MQ)) && blk.num_queues < config->queues)
 		die("--queues: the back-end at %s has only %u", config->path, blk.num_queues);
@@ -160,7 +160,7 @@ static struct load_queue *make_queue(struct load_front *front, unsigned int inde
 	base->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	base->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (base->kick < 0 || base->call < 0)
-		die_errno("eventfds of queue %u", index);
+		die_errno("queue %u: no eventfds; use fewer --queues, or raise ulimit -n", index);
 	queue->areas.size = size;
 	queue->areas.descriptors =
 		take_area(front, virtqueue_descriptors_bytes(size, front->features));
@@ -190,10 +190,9 @@ static void virtio_open(struct load_front *front, uint64_t extra)
 
 	load_memory_open(&front->memory, front->queue_count * ring_bytes(front) + extra);
 	error = vhost_user_front_set_memory(&front->vhost, &front->memory.region, 1);
-	if (error) {
-		errno = -error;
-		die_errno("%s: sharing memory", config->path);
-	}
+	if (error)
+		die("%s: the back-end does not take the memory: %s; its own message tells why",
+		    config->path, strerror(-error));
 	for (i = 0; i < front->queue_count; i++)
 		front->queues[i] = make_queue(front, i);
 }
@@ -217,10 +216,10 @@ static void virtio_start(struct load_front *front)
 		};
 		int error = vhost_user_front_start_ring(&front->vhost, i, &ring);
 
-		if (error) {
-			errno = -error;
-			die_errno("%s: starting queue %u", front->config->path, i);
-		}
+		if (error)
+			die("%s: the back-end does not start queue %u: %s; its own message tells "
+			    "why",
+			    front->config->path, i, strerror(-error));
 	}
 }
 

@@ -108,7 +108,9 @@ static void worker_pin(const struct worker *worker)
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set) < 0)
-		die_errno("--cpus: CPU %u", cpu);
+		die_errno("--cpus: queue %u cannot run on CPU %u; name CPUs of those that nproc and "
+			  "taskset -p show",
+			  worker->index, cpu);
 }
 
 static bool worker_add(struct worker *worker, struct request *request)

@@ -102,9 +102,12 @@ static void await_state(const struct load_front *front, enum store_state wanted)
 			die_refused(front);
 		check_device(front);
 		if (!xen_wait_on(front, deadline))
-			die("%s: a back-end attached, and does not serve %s: state %u after %llu s",
-			    front->config->path, kind_of(front->config)->device, state,
-			    (unsigned long long)front->config->timeout);
+			die("%s: a back-end attached, and does not serve %s after %llu s, its "
+			    "state "
+			    "is %u; give it --device=%s, or a longer --timeout here",
+			    front->config->path, kind_of(front->config)->device,
+			    (unsigned long long)front->config->timeout, state,
+			    kind_of(front->config)->device);
 	}
 }
 
@@ -126,7 +129,8 @@ bool xen_choose(const struct load_front *front, unsigned int wanted, bool offere
 		const char *option)
 {
 	if (wanted == LOAD_ON && !offered)
-		die("--%s: the back-end at %s does not offer it", option, front->config->path);
+		die("--%s: the back-end at %s does not offer it; use --%s=auto", option,
+		    front->config->path, option);
 	return wanted != LOAD_OFF && offered;
 }
 

@@ -132,10 +132,10 @@ int xen_guest_await(const char *path, unsigned int seconds, pid_t *pid)
 	socklen_t size = sizeof(peer);
 
 	/* Whoever attaches has all of the guest's memory. */
-	if (listener < 0 || chmod(path, 0600) < 0) {
-		errno = listener < 0 ? -listener : errno;
-		die_errno("--attach: cannot listen at %s", path);
-	}
+	if (listener < 0 || chmod(path, 0600) < 0)
+		die("--attach: cannot listen at %s: %s; name a path that is free, in a folder that "
+		    "you may write",
+		    path, strerror(listener < 0 ? -listener : errno));
 	fd = wait_for_connection(path, listener, seconds);
 	if (fd < 0)
 		die("%s: no back-end attached within %u s; start one with --attach=%s --device=%s",
@@ -144,7 +144,7 @@ int xen_guest_await(const char *path, unsigned int seconds, pid_t *pid)
 	/* The attach thread closes its descriptor when it likes; this one is for hang-ups. */
 	connection = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (connection < 0)
-		die_errno("%s", path);
+		die_errno("%s: the connection cannot be watched; raise ulimit -n", path);
 	if (attach_add(fd, -1, guest.device.name) < 0)
 		exit(1);
 	return connection;
