@@ -74,6 +74,8 @@ ok 'no place to listen at' refused 1 'cannot listen at /nowhere/s: No such file.
 ok 'a CPU that nobody has' refused 1 'cannot run on CPU 4000; name CPUs' load a --cpus=4000
 ok 'a process that nobody has' refused 1 'process 4194304 cannot be read; name one that runs' load a \
 	--backend-pid=4194304
+ok 'a process that nobody can have' refused 2 "'2147483647' is out of range, expected 1..4194304" load a \
+	--backend-pid=2147483647
 ok 'frames for a disk' refused 1 'serves a disk, not a network device; use --device=blk' load a --device=net-tx
 ok 'a NIC' eval 'spawn nic "$BUILD/pvkit-netd" --socket-path="$scratch/nic.sock" --link=null &&
 	within 10 test -S "$scratch/nic.sock"'

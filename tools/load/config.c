@@ -251,7 +251,7 @@ static const struct option_spec options[] = {
 	 .offset = FIELD(backend_pid),
 	 .argument = "PID",
 	 .minimum = 1,
-	 .maximum = INT32_MAX,
+	 .maximum = 1 << 22, /* the kernel's own; beyond 2^28 a clock would be our own */
 	 .help = "Measure the CPU time of this process too, all its threads, and say how many "
 		 "requests it did for a second of it. By --attach that is whoever attached."},
 	{.name = "json",
