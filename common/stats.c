@@ -210,9 +210,9 @@ struct stats_page *stats_open(const char *program, enum stats_device device, con
 	page->size = sizeof(struct stats_header) + queues_max * sizeof(struct stats_queue);
 	stats_map_file(page, program);
 	if (page->fd < 0) {
-		log_errno("%s: no statistics for pvkit-top (set PVKIT_STATS_DIR to a directory of "
-			  "yours)",
-			  page->path);
+		log_warn("%s: the page of counters cannot be made: %s; serving without, unseen by "
+			 "pvkit-top; give --stats or PVKIT_STATS_DIR a directory of yours",
+			 page->path, strerror(errno));
 		page->header = mmap(NULL, page->size, PROT_READ | PROT_WRITE,
 				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (page->header == MAP_FAILED)

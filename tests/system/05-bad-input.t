@@ -80,6 +80,13 @@ ok 'its socket is there still' test -S "$scratch/first.sock"
 ok 'and it ends at SIGTERM' status_is 0 stop first
 ok 'no statistics page is left' same pages "$(ls "$PVKIT_STATS_DIR")" ''
 ok 'no socket is left' same sockets "$(find "$scratch" -type s)" ''
+# Counters are no reason to let a guest wait: a line, and the daemon serves.
+spawn uncounted "$blkd" --socket-path="$socket" --blk-file="$scratch/good.img" --stats="$scratch/odd.img"
+ok 'a daemon without a place for its counters serves' within 10 test -S "$socket"
+ok 'and ends well' status_is 0 stop uncounted
+ok 'its line says where, why and what to do' says "$scratch/uncounted.log" \
+	"odd.img/pvkit-blkd.[0-9]+: the page of counters .*: Not a directory; serving without.*; give --stats"
+ok 'and is the only one' same lines "$(wc -l <"$scratch/uncounted.log")" 1
 # A socket whose owner is gone is no obstacle.
 spawn gone "$blkd" --socket-path="$scratch/stale.sock" --blk-file="$scratch/good.img"
 within 10 test -S "$scratch/stale.sock"
