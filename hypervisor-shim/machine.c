@@ -7,6 +7,7 @@
  * kernel again, then the vCPUs' power-on state.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -60,6 +61,21 @@ void machine_request(enum machine_event event)
 enum machine_event machine_requested(void)
 {
 	return atomic_load(&machine.event);
+}
+
+/* Signals are blocked in all threads, and so wait while the main thread is busy. */
+static bool signal_waits(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 &&
+	       (sigismember(&pending, SIGTERM) > 0 || sigismember(&pending, SIGINT) > 0 ||
+		sigismember(&pending, SIGHUP) > 0);
+}
+
+bool machine_is_ended(void)
+{
+	return is_kept_over_reset(machine_requested()) || signal_waits();
 }
 
 int machine_request_fd(void)
@@ -154,10 +170,13 @@ int machine_restart(void)
 	if (machine.reset_part)
 		machine.reset_part();
 	pci_reset_all();
+	/* Then they gave up waiting for back-ends, which may use the memory still. */
+	if (machine_is_ended())
+		return -EINTR;
 	power_reset();
 	serial_reset();
 	result = vm_reset();
-	if (result < 0)
+	if (result < 0 && result != -EINTR)
 		log_error("cannot reset the machine: %s", strerror(-result));
 	forget_request();
 	if (!result)

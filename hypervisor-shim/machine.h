@@ -5,6 +5,7 @@
 #ifndef PVKIT_HYPERVISOR_SHIM_MACHINE_H
 #define PVKIT_HYPERVISOR_SHIM_MACHINE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum machine_event {
@@ -26,7 +27,10 @@ enum machine_event {
  */
 int machine_open(uint64_t memory, unsigned int cpus);
 int machine_start(void);
-/* A reset: stops the vCPUs, resets every device, loads the kernel again, and starts. */
+/*
+ * A reset: stops the vCPUs, resets every device, loads the kernel again, and starts. -EINTR without
+ * a line: machine_is_ended() meanwhile, and nothing was started.
+ */
 int machine_restart(void);
 void machine_stop(void);
 /* Closes the PCI devices too. */
@@ -44,6 +48,11 @@ void machine_add_part(void (*reset)(void), void (*close)(void));
 void machine_request(enum machine_event event);
 /* What was asked for; MACHINE_RUNNING: nothing yet. */
 enum machine_event machine_requested(void);
+/*
+ * The user ends it: QUIT, SIGNAL, or a signal that the main thread has yet to take. What may last
+ * long in a start or a reset asks this, and gives up.
+ */
+bool machine_is_ended(void);
 /* Readable when an event waits. -1 before machine_open(). */
 int machine_request_fd(void);
 

@@ -121,6 +121,17 @@ static enum machine_event wait_for_event(void)
 	return machine_requested();
 }
 
+/* False: after a line. Where an end cut it short, that is the next event. */
+static bool restart(void)
+{
+	bool done;
+
+	log_info("the guest reboots");
+	done = machine_restart() == 0;
+	take_signals();
+	return done || machine_is_ended();
+}
+
 static int run(const struct shim_config *config)
 {
 	for (;;) {
@@ -128,8 +139,7 @@ static int run(const struct shim_config *config)
 		case MACHINE_RESET:
 			if (config->on_reboot == REBOOT_EXIT)
 				return EXIT_REBOOT;
-			log_info("the guest reboots");
-			if (machine_restart() < 0)
+			if (!restart())
 				return EXIT_ERROR;
 			break;
 		case MACHINE_POWER_OFF:

@@ -15,7 +15,6 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +25,7 @@
 #include "common/log.h"
 #include "hypervisor-shim/cpuid.h"
 #include "hypervisor-shim/irq.h"
+#include "hypervisor-shim/machine.h"
 #include "hypervisor-shim/vm.h"
 
 #define SLOTS_MAX        320 /* a Xen guest places each frame of its grant table by itself */
@@ -378,16 +378,7 @@ static uint64_t host_available(void)
 	return kibibytes ? (uint64_t)kibibytes << 10 : UINT64_MAX;
 }
 
-static bool signal_waits(void)
-{
-	sigset_t pending;
-
-	return sigpending(&pending) == 0 &&
-	       (sigismember(&pending, SIGTERM) > 0 || sigismember(&pending, SIGINT) > 0 ||
-		sigismember(&pending, SIGHUP) > 0);
-}
-
-/* In pieces, so that a signal need not wait for all of it. */
+/* In pieces, so that the user need not wait for all of it. */
 static int populate(const struct guest_region *region)
 {
 	uint64_t size;
@@ -396,7 +387,7 @@ static int populate(const struct guest_region *region)
 		size = region->size - at < POPULATE_PIECE ? region->size - at : POPULATE_PIECE;
 		if (madvise(region->host + at, size, MADV_POPULATE_WRITE) < 0)
 			return -errno;
-		if (signal_waits())
+		if (machine_is_ended())
 			return -EINTR;
 	}
 	make_huge(region);

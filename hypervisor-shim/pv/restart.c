@@ -56,25 +56,21 @@ int restart_guest(bool (*give_up)(void))
 	return clear ? 0 : -EBUSY;
 }
 
-/* A storage that hangs may keep a process that was killed; nobody but the user knows for how long. */
-static bool machine_quits(void)
-{
-	enum machine_event event = machine_requested();
-
-	return event == MACHINE_QUIT || event == MACHINE_SIGNAL;
-}
-
+/*
+ * A storage that hangs may keep a process that was killed; nobody but the user knows for how long.
+ * Where he ends the machine, all stays as it is: no guest comes after this one.
+ */
 void restart_machine(void)
 {
 	uint32_t version = pv.grants.version;
 
 	event_channels_reset(&pv.channels);
 	clear_pending();
-	attach_tell_reset(NULL);
-	attach_end_absent(machine_quits);
+	if (!attach_tell_reset(machine_is_ended) || !attach_end_absent(machine_is_ended))
+		return;
 	attach_forget_absent();
 	grant_table_wipe(&pv.grants);
-	tell_version(version, NULL);
+	tell_version(version, machine_is_ended);
 }
 
 /*

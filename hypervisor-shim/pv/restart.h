@@ -23,7 +23,10 @@ void restart_end(void);
 
 /* -EBUSY: grants are in use, and stay; or @give_up said true, which is asked from time to time. */
 int restart_guest(bool (*give_up)(void));
-/* No vCPU runs, and the guest that comes knows nothing: no grant is spared. */
+/*
+ * No vCPU runs, and the guest that comes knows nothing: no grant is spared. But if machine_is_ended()
+ * meanwhile: then this returns soon, half done.
+ */
 void restart_machine(void);
 /*
  * The whole of a change to @version, without restart_begin(). -EBUSY: a grant is in use, another one

@@ -14,6 +14,7 @@
 #include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -28,6 +29,13 @@
 
 static char path[] = "/tmp/pvkit-attach-XXXXXX/socket";
 static atomic_uint lost;
+
+static bool unkillable;
+
+int pidfd_send_signal(int pidfd, int sig, siginfo_t *info, unsigned int flags)
+{
+	return unkillable ? 0 : (int)syscall(SYS_pidfd_send_signal, pidfd, sig, info, flags);
+}
 
 static void no_wire(struct event_channels *channels, uint32_t port)
 {
@@ -584,6 +592,45 @@ static void a_machine_reset_ends_who_is_late(void **state)
 	pv.generation = 0;
 }
 
+/* It cannot be killed, as where its storage hangs. The user ends the machine, and nothing is wiped. */
+static void an_end_waits_for_nobody_who_is_late(void **state)
+{
+	pid_t pid = fork();
+	struct peer peer;
+	bool attached;
+
+	if (!pid) {
+		pause();
+		_exit(0);
+	}
+	give(REFERENCE);
+	peer_open(&peer, DEVICE, pidfd_open(pid, 0));
+	peer_greet(&peer, NULL);
+	peer_pin(&peer, REFERENCE);
+	pthread_mutex_lock(&pv.lock);
+	unkillable = true;
+	machine_request(MACHINE_SIGNAL);
+	restart_machine(); /* it is attached, and says nothing */
+	attached = attach_clients[0] && client_attached(attach_clients[0]);
+	pthread_mutex_unlock(&pv.lock);
+	assert_true(attached);
+	assert_true(use_of(REFERENCE) == 1);
+	shutdown(peer.fd, SHUT_RDWR);
+	fake_eventually(!attach_lives(DEVICE));
+	pthread_mutex_lock(&pv.lock);
+	restart_machine();
+	unkillable = false;
+	pthread_mutex_unlock(&pv.lock);
+	assert_true(use_of(REFERENCE) == 1);
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+	assert_int_equal(lost, 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	fake_eventually(lost == 1);
+	peer_close(&peer);
+	pv.generation = 0;
+}
+
 /* A back-end that lives on for a moment puts its pins back by itself. */
 static void the_end_leaves_pins_alone(void **state)
 {
@@ -854,6 +901,7 @@ int main(void)
 		TEST(what_a_killed_process_held_is_free),
 		TEST(a_reset_waits_for_all),
 		TEST(a_machine_reset_ends_who_is_late),
+		TEST(an_end_waits_for_nobody_who_is_late),
 		TEST(the_end_leaves_pins_alone),
 		TEST(hostile_greetings),
 		TEST(hostile_messages),

@@ -59,6 +59,13 @@ enum machine_event machine_requested(void)
 	return atomic_load(&fake_pv.event);
 }
 
+bool machine_is_ended(void)
+{
+	enum machine_event event = machine_requested();
+
+	return event == MACHINE_QUIT || event == MACHINE_SIGNAL;
+}
+
 int pv_store_connection(unsigned int domain)
 {
 	int pair[2];
