@@ -13,7 +13,10 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
+
+#include <asm/bootparam.h>
 
 /* What these headers expect of the kernel, and one that they include for no reason that matters. */
 typedef uint8_t u8;
@@ -24,6 +27,10 @@ typedef int8_t s8;
 typedef uint64_t aligned_u64 __attribute__((aligned(8)));
 #define __LINUX_SPINLOCK_H
 
+#define CONFIG_XEN_PVHVM /* whose functions are but declared */
+
+#include <asm/xen/cpuid.h>
+#include <linux/pci_ids.h>
 #include <xen/interface/xen.h>
 #include <xen/interface/event_channel.h>
 #include <xen/interface/features.h>
@@ -39,8 +46,23 @@ typedef uint64_t aligned_u64 __attribute__((aligned(8)));
 #include <xen/interface/sched.h>
 #include <xen/interface/vcpu.h>
 #include <xen/interface/version.h>
+#include <xen/platform_pci.h>
 
 #include "xen_same.h"
+
+/* By what a guest finds the platform device, and has emulated ones removed. */
+static void test_platform_device(void **state)
+{
+	same(XEN_PLATFORM_VENDOR, PCI_VENDOR_ID_XEN);
+	same(XEN_PLATFORM_DEVICE, PCI_DEVICE_ID_XEN_PLATFORM);
+	same(XEN_UNPLUG_PORT, XEN_IOPORT_MAGIC);
+	same(XEN_UNPLUG_PORT, XEN_IOPORT_UNPLUG);
+	same(XEN_UNPLUG_PORT + 2, XEN_IOPORT_PROTOVER);
+	same(XEN_UNPLUG_MAGIC, XEN_IOPORT_MAGIC_VAL);
+	same(XEN_UNPLUG_IDE_DISKS, XEN_UNPLUG_ALL_IDE_DISKS);
+	same(XEN_UNPLUG_NICS, XEN_UNPLUG_ALL_NICS);
+	same(XEN_UNPLUG_AUX_DISKS, XEN_UNPLUG_AUX_IDE_DISKS);
+}
 
 static void test_memory_range(void **state)
 {
@@ -133,6 +155,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SAME_TESTS,
+		cmocka_unit_test(test_platform_device),
 		cmocka_unit_test(test_memory_range),
 		cmocka_unit_test(test_clocks),
 		cmocka_unit_test(test_blkif_requests),

@@ -29,6 +29,29 @@
 /* Both as 64 bits: enumerators and macros of any type, negative ones too. */
 #define same(ours, theirs) assert_true((int64_t)(ours) == (int64_t)(theirs))
 
+static void same_leaves(void **state)
+{
+	uint32_t signature[3];
+
+	memcpy(signature, XEN_LEAF_SIGNATURE, sizeof(signature));
+	same(signature[0], XEN_CPUID_SIGNATURE_EBX);
+	same(signature[1], XEN_CPUID_SIGNATURE_ECX);
+	same(signature[2], XEN_CPUID_SIGNATURE_EDX);
+	same(XEN_LEAF_FIRST, XEN_CPUID_FIRST_LEAF);
+	/* They number leaves from 1 in their comments, from the base in their macro, as we do. */
+	same(XEN_LEAF_FIRST + XEN_LEAF_VERSION, XEN_CPUID_LEAF(1));
+	same(XEN_LEAF_FIRST + XEN_LEAF_HYPERCALL, XEN_CPUID_LEAF(2));
+	same(XEN_LEAF_FIRST + XEN_LEAF_TIME, XEN_CPUID_LEAF(3));
+	same(XEN_LEAF_FIRST + XEN_LEAF_HVM, XEN_CPUID_LEAF(4));
+	same(XEN_LEAF_HVM_APIC_ACCESS, XEN_HVM_CPUID_APIC_ACCESS_VIRT);
+	same(XEN_LEAF_HVM_X2APIC, XEN_HVM_CPUID_X2APIC_VIRT);
+	same(XEN_LEAF_HVM_IOMMU_MAPPINGS, XEN_HVM_CPUID_IOMMU_MAPPINGS);
+	same(XEN_LEAF_HVM_VCPU_ID, XEN_HVM_CPUID_VCPU_ID_PRESENT);
+	same(XEN_LEAF_HVM_DOMAIN_ID, XEN_HVM_CPUID_DOMID_PRESENT);
+	same(XEN_LEAF_HVM_EXT_DEST_ID, XEN_HVM_CPUID_EXT_DEST_ID);
+	same(XEN_LEAF_HVM_UPCALL_VECTOR, XEN_HVM_CPUID_UPCALL_VECTOR);
+}
+
 static void same_hypercall_numbers(void **state)
 {
 	same(HYPERCALL_MEMORY_OP, __HYPERVISOR_memory_op);
@@ -96,6 +119,11 @@ static void same_memory_op(void **state)
 	same_size(struct memory_map, struct xen_memory_map);
 	same_field(struct memory_map, count, struct xen_memory_map, nr_entries);
 	same_field(struct memory_map, entries, struct xen_memory_map, buffer);
+	/* Neither of them has the entry: it is the one of a PC's firmware, as Linux boots with it. */
+	same_size(struct memory_map_entry, struct boot_e820_entry);
+	same_field(struct memory_map_entry, address, struct boot_e820_entry, addr);
+	same_field(struct memory_map_entry, size, struct boot_e820_entry, size);
+	same_field(struct memory_map_entry, type, struct boot_e820_entry, type);
 }
 
 static void same_xen_version(void **state)
@@ -189,6 +217,7 @@ static void same_vcpu_op(void **state)
 	same(VCPU_RUNSTATE_RUNNABLE, RUNSTATE_runnable);
 	same(VCPU_RUNSTATE_BLOCKED, RUNSTATE_blocked);
 	same(VCPU_RUNSTATE_OFFLINE, RUNSTATE_offline);
+	same(VCPU_RUNSTATES, sizeof(((struct vcpu_runstate_info *)0)->time) / sizeof(uint64_t));
 	same(VCPU_RUNSTATE_UPDATING, XEN_RUNSTATE_UPDATE);
 	same(VCPU_TIMER_FUTURE, VCPU_SSHOTTMR_future);
 
@@ -519,6 +548,11 @@ static void same_grant_op_structs(void **state)
 	same_field(struct grant_transfer, domain, struct gnttab_transfer, domid);
 	same_field(struct grant_transfer, reference, struct gnttab_transfer, ref);
 	same_field(struct grant_transfer, status, struct gnttab_transfer, status);
+	same_size(struct grant_copy_end, struct gnttab_copy_ptr);
+	same_field(struct grant_copy_end, u.reference, struct gnttab_copy_ptr, u.ref);
+	same_field(struct grant_copy_end, u.frame, struct gnttab_copy_ptr, u.gmfn);
+	same_field(struct grant_copy_end, domain, struct gnttab_copy_ptr, domid);
+	same_field(struct grant_copy_end, offset, struct gnttab_copy_ptr, offset);
 	same_size(struct grant_copy, struct gnttab_copy);
 	same_field(struct grant_copy, source, struct gnttab_copy, source);
 	same_field(struct grant_copy, source.u.reference, struct gnttab_copy, source.u.ref);
@@ -657,6 +691,8 @@ static void same_blkif_numbers(void **state)
 	same(BLKIF_SEGMENTS_MAX, BLKIF_MAX_SEGMENTS_PER_REQUEST);
 	same(BLKIF_INDIRECT_PAGES_MAX, BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST);
 	same(BLKIF_SEGMENTS_PER_PAGE, 4096 / sizeof(struct blkif_request_segment));
+	same(BLKIF_INDIRECT_SEGMENTS_MAX,
+	     BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST * 4096 / sizeof(struct blkif_request_segment));
 	same(BLKIF_DISCARD_FLAG_SECURE, BLKIF_DISCARD_SECURE);
 	same(BLKIF_INFO_CDROM, VDISK_CDROM);
 	same(BLKIF_INFO_REMOVABLE, VDISK_REMOVABLE);
@@ -758,14 +794,15 @@ static void same_netif_control(void **state)
 		same_size(union netif_rx_slot, ((struct prefix##_rx_sring *)0)->ring[0]);       \
 	} while (0)
 
-#define SAME_TESTS                                                                                \
-	cmocka_unit_test(same_hypercall_numbers), cmocka_unit_test(same_memory_op),               \
-		cmocka_unit_test(same_xen_version), cmocka_unit_test(same_sched_op),              \
-		cmocka_unit_test(same_vcpu_op), cmocka_unit_test(same_hvm_op),                    \
-		cmocka_unit_test(same_event_channel_op), cmocka_unit_test(same_event_fifo),       \
-		cmocka_unit_test(same_shared_info), cmocka_unit_test(same_grant_table),           \
-		cmocka_unit_test(same_grant_op_numbers), cmocka_unit_test(same_grant_op_structs), \
-		cmocka_unit_test(same_store), cmocka_unit_test(same_ring),                        \
-		cmocka_unit_test(same_blkif_numbers), cmocka_unit_test(same_netif_control)
+#define SAME_TESTS                                                                           \
+	cmocka_unit_test(same_leaves), cmocka_unit_test(same_hypercall_numbers),             \
+		cmocka_unit_test(same_memory_op), cmocka_unit_test(same_xen_version),        \
+		cmocka_unit_test(same_sched_op), cmocka_unit_test(same_vcpu_op),             \
+		cmocka_unit_test(same_hvm_op), cmocka_unit_test(same_event_channel_op),      \
+		cmocka_unit_test(same_event_fifo), cmocka_unit_test(same_shared_info),       \
+		cmocka_unit_test(same_grant_table), cmocka_unit_test(same_grant_op_numbers), \
+		cmocka_unit_test(same_grant_op_structs), cmocka_unit_test(same_store),       \
+		cmocka_unit_test(same_ring), cmocka_unit_test(same_blkif_numbers),           \
+		cmocka_unit_test(same_netif_control)
 
 #endif
