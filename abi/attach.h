@@ -34,7 +34,7 @@
  *
  * Errors: answers carry a negative errno. A side that breaks this protocol (unknown type without
  * OPTIONAL, wrong size, wrong number of descriptors, overlapping regions) is disconnected; all
- * received descriptors are closed. For the guest that looks as if the back-end had died.
+ * received descriptors are closed. What a back-end had then is treated as if it had hung up itself.
  *
  * Reconnection: the guest's state lives in the shim and in the guest, so a back-end may come and
  * go. When the connection ends the shim keeps the ports bound for the cookie's owner, latches the
@@ -44,9 +44,13 @@
  * which is the launcher's, says what to finish; pins that it does not own are dropped. Without the
  * cookie, a new back-end starts afresh.
  *
- * What an absent back-end left is freed when its process has ended, for then nothing of it is in
- * flight. With ATTACH_F_RESUME, or where the shim cannot see that process (another pid namespace), it
- * is kept for the cookie's owner for as long as the device exists, or until RELEASE.
+ * A back-end that hung up, or was disconnected, may live, and have I/O in flight: ports, pins, and
+ * locks in use counts stay its own until its process has ended. Then locks are broken, ports
+ * unbound and the pins in its ledger dropped. With ATTACH_F_RESUME, ports and pins are kept for the
+ * cookie's owner beyond that, until RELEASE or a reset of the machine; but not those of a back-end
+ * that the shim started, whose device ends with it. Where the shim cannot see the process (another
+ * pid namespace) they are kept too, and for its locks it counts as ended as soon as the connection is
+ * closed.
  */
 #ifndef PVKIT_ABI_ATTACH_H
 #define PVKIT_ABI_ATTACH_H
@@ -67,7 +71,7 @@ enum attach_type {
 	ATTACH_STORE = 2, /* – → –, 1 descriptor: a store connection as the back-end's domain */
 	ATTACH_BIND = 3, /* attach_bind → attach_bound, 2 descriptors: from, to the guest */
 	ATTACH_UNBIND = 4, /* attach_bind → – */
-	ATTACH_RELEASE = 5, /* attach_release → –: drops ports and pins of a dead owner, or -EBUSY */
+	ATTACH_RELEASE = 5, /* attach_release → –: drops ports and pins of one that ended, or -EBUSY */
 	ATTACH_CLAIM = 6, /* attach_claim → –: it serves that device, and nobody else does */
 	/* shim → back-end; ! is to be answered, in any order, within ATTACH_ACK_SECONDS */
 	ATTACH_MEMORY_ADD = 32, /* attach_memory, 1 descriptor */
@@ -94,7 +98,8 @@ ABI_ASSERT(sizeof(struct attach_header) == 16);
 
 /*
  * Time in which a notice is answered. Later the shim disconnects the back-end: its vCPU may be
- * waiting in a hypercall for that answer.
+ * waiting in a hypercall for that answer. In a reset of the machine it is killed then, and its end
+ * waited for, where the shim sees its process: memory and grants go to the next guest.
  */
 #define ATTACH_ACK_SECONDS 10
 
@@ -178,14 +183,15 @@ struct attach_bound {
 ABI_ASSERT(sizeof(struct attach_bound) == 8);
 
 struct attach_release {
-	uint8_t cookie[ATTACH_COOKIE_BYTES]; /* of the dead one */
+	uint8_t cookie[ATTACH_COOKIE_BYTES]; /* of the one that ended */
 };
 ABI_ASSERT(sizeof(struct attach_release) == 16);
 
 /*
  * CLAIM, before the device's directory is touched: two back-ends of one device would each overwrite
  * what the other says there. -EBUSY: another one serves it that is attached, or whose process has not
- * ended, where the shim can see it; one that was killed ends soon, so ask again. A claim ends with the connection, and is made again after coming back by a cookie.
+ * ended, where the shim can see it; one that was killed ends soon, so ask again. A claim ends as
+ * locks do (above), and is made again after coming back by a cookie.
  */
 #define ATTACH_DEVICE_BYTES 32
 
@@ -221,7 +227,7 @@ ABI_ASSERT(offsetof(struct attach_grant_table, pending_offset) == 32);
  * How often a grant is pinned, by all back-ends. The first pin sets the use flag of the entry and
  * the last one clears it, WRITING for those that write. Since another back-end may come between
  * count and flag, a field goes from 0 to 1 and from 1 to 0 under the lock in the word, which names
- * its holder so that the shim can take it from a dead one:
+ * its holder so that the shim can take it from one that ended:
  *
  *	pin	its counts > 0 and not locked: CAS them + 1. Else CAS the lock in; check flags and
  *		domain of the entry and CAS the use flags into it; store the counts without the
@@ -233,8 +239,10 @@ ABI_ASSERT(offsetof(struct attach_grant_table, pending_offset) == 32);
  * waits for it in vain leaves count and ledger as they are, for the shim to drop both at its end.
  * Each pin looks at flags and domain of the entry, also when the counts say that it is in use. A
  * pin for writing counts in both fields. Who dies between count and ledger leaves a count too high,
- * never one too low: the guest does not get that page back until the shim recounts, which it does
- * when no back-end is attached. Too high costs a page, too low would cost the guest its data.
+ * never one too low: the guest does not get that page back until the shim recounts. It does so when
+ * no back-end is attached, no process lives of one that hung up, as far as it sees, and each that
+ * it knows has a ledger: else counts may be under way. Too high costs a page, too low would cost the
+ * guest its data.
  */
 struct attach_grant_use {
 	uint64_t word;
@@ -248,7 +256,7 @@ ABI_ASSERT(sizeof(struct attach_grant_use) == 8);
 #define ATTACH_USE_LOCK_MASK     0x7fff000000000000ULL /* holder's ->owner; 0: not locked */
 #define ATTACH_OWNER_MAX         0x7fff
 
-/* A back-end's own pins. It writes them; the shim reads them when the back-end is dead. */
+/* A back-end's own pins. It writes them; the shim reads them when it has hung up or ended. */
 struct attach_grant_ledger {
 	uint32_t readers;
 	uint32_t writers;

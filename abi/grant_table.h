@@ -17,6 +17,10 @@
  *	the page is the guest's again;
  *	a use flag: not yet, try later
  *
+ * A user that dies clears nothing; somebody does that for it, once nothing of it can touch the page
+ * any more. That it hung up does not say so: a process that lives may have I/O in flight
+ * (abi/attach.h, "reconnection").
+ *
  * Version 1 has 8 bytes an entry, frame numbers of 32 bits, and the use flags in the entry. Version
  * 2 has 16 bytes, frames of 64 bits, parts of pages, grants of grants; there the use flags live in
  * the status frames, which the guest only reads:

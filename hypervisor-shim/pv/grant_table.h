@@ -5,8 +5,8 @@
  *
  * The entries lie in the shared BAR; back-ends check and pin them by themselves, and count their pins
  * in the use words (abi/attach.h). So the shim looks at a grant only when something ends: the guest
- * starts anew, wants another version, or a back-end is dead. What a dead back-end had pinned stands
- * in its ledger.
+ * starts anew, wants another version, or the process of a back-end has ended. What that had pinned
+ * stands in its ledger.
  *
  * All words here are written by back-ends too, which may be hostile: they are numbers that are read
  * once, and no index or length comes from them. A back-end that writes nonsense keeps pages from the
@@ -59,11 +59,11 @@ void grant_table_wipe(struct grant_table *table);
  */
 int grant_table_switch(struct grant_table *table, uint32_t version);
 
-/* Back-end @owner is dead: takes from it the locks that it held. */
+/* Back-end @owner has ended: takes from it the locks that it held. */
 void grant_table_break_locks(struct grant_table *table, uint16_t owner);
 /* Its pins are over: takes them off the counts; empties the ledger. */
 void grant_table_drop(struct grant_table *table, struct attach_grant_ledger *ledger);
-/* No back-end is attached: the counts are what these ledgers say, and no more. */
+/* No back-end can pin or unpin: the counts are what these ledgers say, and no more. */
 void grant_table_recount(struct grant_table *table, struct attach_grant_ledger *const *ledgers,
 			 unsigned int count);
 

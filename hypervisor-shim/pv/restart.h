@@ -7,7 +7,7 @@
  * SUSPEND: the module stays, its ports and grants go. A reset of the machine: nothing that was there
  * counts any more. In all of them the ports are closed first, so that nothing interrupts; then
  * back-ends are told, and have stopped; then grants are cleared, but those that are in use still: a
- * back-end that is dead or late may have requests in flight.
+ * back-end that is late, or hung up and lives, may have requests in flight.
  *
  * One of these at a time; pv.lock is held by the caller, and is released while they wait.
  */
