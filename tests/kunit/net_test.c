@@ -5,266 +5,34 @@
  * back-end that is gone), F52 (a page that is still in use when its owner wants it back; what a page
  * held before it is shown). Whatever happens, no reference and no page is left afterwards.
  */
-#include <kunit/test.h>
 #include <linux/bpf.h>
-#include <linux/delay.h>
 #include <linux/if_vlan.h>
 #include <linux/ip.h>
 #include <linux/rtnetlink.h>
 #include <linux/tcp.h>
 #include <net/xdp.h>
 
-#include "guest-drivers/net/net.h"
-#include "guest-kernel-module/grant_table.h"
 #include "ring/order.h"
-#include "tests/kunit/fake.h"
+#include "tests/kunit/net_backend.h"
 
-#define FRONT "/local/domain/1/device/vif/0"
-#define BACK  "/local/domain/0/backend/vif/1/0"
-#define USED  (GRANT_READING | GRANT_WRITING)
-
-static struct {
-	struct pvkit_device *device;
-	struct xen_back tx, rx;
-	u32 tx_reference, rx_reference, port;
-	bool registered, mapped;
-	struct packet_type tap;
-	unsigned int frames; /* that the guest received */
-	struct sk_buff *last;
-} self;
-
-/* Waits for a condition that others bring about. */
-#define EVENTUALLY(test, condition)                           \
-	do {                                                  \
-		int tries;                                    \
-		for (tries = 0; tries < 1500 && !(condition);) \
-			msleep(++tries > 5 ? 10 : 1);         \
-		KUNIT_ASSERT_TRUE(test, condition);           \
-	} while (0)
-
-/* ---- the back-end's hands -------------------------------------------------------------------- */
-
-static void say(const char *key, const char *value)
-{
-	char path[96];
-
-	snprintf(path, sizeof(path), BACK "/%s", key);
-	fake_store_set(path, value);
-}
-
-static u32 ask(const char *key)
-{
-	const char *value;
-	char path[96];
-	u32 number;
-
-	snprintf(path, sizeof(path), FRONT "/%s", key);
-	value = fake_store_get(path);
-	return value && !kstrtouint(value, 10, &number) ? number : 0;
-}
-
-static struct grant_v1 *grant(u32 reference)
-{
-	return fake.platform.entries + reference;
-}
-
-static u8 *granted(u32 reference)
-{
-	return page_address(pfn_to_page(grant(reference)->frame));
-}
-
-static void map_ring(struct kunit *test, struct xen_back *ring, u32 reference, u32 slot_bytes)
-{
-	const struct xen_ring_position start = {};
-	struct xen_ring_area area = {.bytes = PAGE_SIZE, .slot_bytes = slot_bytes};
-
-	KUNIT_ASSERT_TRUE(test, grant(reference)->flags & GRANT_PERMIT_ACCESS);
-	grant(reference)->flags |= USED;
-	area.pages = granted(reference);
-	KUNIT_ASSERT_EQ(test, xen_back_init(ring, &area, start), 0);
-}
-
-static void serve(struct kunit *test)
-{
-	self.tx_reference = ask("tx-ring-ref");
-	self.rx_reference = ask("rx-ring-ref");
-	self.port = ask("event-channel");
-	map_ring(test, &self.tx, self.tx_reference, NETIF_TX_SLOT_BYTES);
-	map_ring(test, &self.rx, self.rx_reference, NETIF_RX_SLOT_BYTES);
-	self.mapped = true;
-	say("state", "4");
-}
-
-static void let_go(void)
-{
-	if (!self.mapped)
-		return;
-	grant(self.tx_reference)->flags &= ~USED;
-	grant(self.rx_reference)->flags &= ~USED;
-	self.mapped = false;
-}
-
-static void publish(struct xen_back *ring)
-{
-	xen_back_publish(ring);
-	xen_back_should_notify(ring);
-	fake_notify(self.port);
-}
-
-static void tx_answer(u16 id, s16 status)
-{
-	const struct netif_tx_rsp response = {id, status};
-
-	xen_back_answer(&self.tx, &response, sizeof(response));
-}
-
-/* Bytes at @offset of the next page that was lent, to be announced. */
-static u32 rx_fill(struct kunit *test, const void *data, unsigned int offset, unsigned int size,
-		   u16 flags)
-{
-	struct netif_rx_req request;
-	struct netif_rx_rsp response;
-
-	KUNIT_ASSERT_EQ(test, (int)xen_back_take(&self.rx, &request, sizeof(request)),
-			(int)XEN_RING_FOUND);
-	memcpy(granted(request.grant) + offset, data, size);
-	response = (struct netif_rx_rsp){request.id, offset, flags, size};
-	xen_back_answer(&self.rx, &response, sizeof(response));
-	return request.grant;
-}
-
-/* Anything, in the place of the next response. */
-static void rx_raw(struct kunit *test, struct netif_rx_rsp response, bool right_id)
-{
-	struct netif_rx_req request;
-
-	KUNIT_ASSERT_EQ(test, (int)xen_back_take(&self.rx, &request, sizeof(request)),
-			(int)XEN_RING_FOUND);
-	if (right_id)
-		response.id = request.id;
-	xen_back_answer(&self.rx, &response, sizeof(response));
-}
-
-/* ---- the guest ------------------------------------------------------------------------------- */
-
-static struct pvnet *net_of(void)
-{
-	struct device *dev = bus_find_device_by_name(pvnet_driver.driver.bus, NULL, "vif-0");
-
-	if (!dev)
-		return NULL;
-	put_device(dev);
-	self.device = to_pvkit_device(dev);
-	return dev_get_drvdata(dev);
-}
-
-static int receive(struct sk_buff *skb, struct net_device *dev, struct packet_type *type,
-		   struct net_device *orig)
-{
-	if (skb->pkt_type == PACKET_OUTGOING) {
-		kfree_skb(skb);
-		return 0;
-	}
-	self.frames++;
-	kfree_skb(self.last);
-	self.last = skb;
-	return 0;
-}
-
-static void announce(struct kunit *test)
-{
-	const char *const ones[] = {"feature-rx-copy", "feature-sg", "feature-gso-tcpv4",
-				    "feature-ipv6-csum-offload", "online"};
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(ones); i++)
-		say(ones[i], "1");
-	say("state", "2");
-	fake_store_set(FRONT "/state", "1");
-	fake_store_set(FRONT "/mac", "52:54:00:12:34:56");
-	fake_store_set(FRONT "/backend-id", "0");
-	fake_store_set(FRONT "/backend", BACK);
-	EVENTUALLY(test, ask("state") == STORE_STATE_CONNECTED);
-}
-
-static void plug(struct kunit *test)
-{
-	int error;
-
-	announce(test);
-	serve(test);
-	EVENTUALLY(test, net_of() && test_bit(PVNET_REGISTERED, &net_of()->flags));
-	EVENTUALLY(test, netif_carrier_ok(net_of()->dev));
-	rtnl_lock();
-	error = dev_open(net_of()->dev, NULL);
-	rtnl_unlock();
-	KUNIT_ASSERT_EQ(test, error, 0);
-	self.tap.type = htons(ETH_P_ALL);
-	self.tap.dev = net_of()->dev;
-	self.tap.func = receive;
-	dev_add_pack(&self.tap);
-	/* All pages are lent. */
-	EVENTUALLY(test, xen_back_waiting(&self.rx, PVNET_RING) == PVNET_RING);
-}
-
-/* A frame with @head bytes in its linear part and @pages behind. */
-static struct sk_buff *send(struct kunit *test, unsigned int head, unsigned int pages)
-{
-	struct sk_buff *skb = alloc_skb(head + 64, GFP_KERNEL);
-	unsigned int i;
-
-	KUNIT_ASSERT_NOT_NULL(test, skb);
-	skb_reserve(skb, 64);
-	memset(skb_put(skb, head), 0x5a, head);
-	skb_reset_mac_header(skb);
-	skb_set_network_header(skb, ETH_HLEN);
-	for (i = 0; i < pages; i++)
-		skb_add_rx_frag(skb, i, alloc_page(GFP_KERNEL | __GFP_ZERO), 0, PAGE_SIZE,
-				PAGE_SIZE);
-	skb->dev = net_of()->dev;
-	skb->protocol = htons(ETH_P_802_2);
-	skb_get(skb); /* to see when the driver has let go */
-	dev_queue_xmit(skb);
-	return skb;
-}
-
-static bool over(struct sk_buff *skb)
-{
-	return refcount_read(&skb->users) == 1;
-}
+static struct backend_queue *const queue = &backend.queue[0];
 
 /* The device is off, by one breach of the protocol. */
 static void expect_retired(struct kunit *test)
 {
-	EVENTUALLY(test, pvnet_retired(net_of()));
-	EVENTUALLY(test, !netif_carrier_ok(net_of()->dev));
-	EVENTUALLY(test, ask("state") == STORE_STATE_CLOSING);
+	EVENTUALLY(test, pvnet_retired(guest_net()));
+	EVENTUALLY(test, !netif_carrier_ok(guest_net()->dev));
+	EVENTUALLY(test, backend_ask("state") == STORE_STATE_CLOSING);
 	/* It stays off, whatever the back-end says. */
-	let_go();
-	say("state", "6");
-	EVENTUALLY(test, ask("state") == STORE_STATE_CLOSED);
-	say("state", "2");
+	backend_let_go();
+	backend_say("state", "6");
+	EVENTUALLY(test, backend_ask("state") == STORE_STATE_CLOSED);
+	backend_say("state", "2");
 	msleep(20);
-	KUNIT_EXPECT_EQ(test, ask("state"), (u32)STORE_STATE_CLOSED);
+	KUNIT_EXPECT_EQ(test, backend_ask("state"), (u32)STORE_STATE_CLOSED);
 }
 
 /* ---- sending --------------------------------------------------------------------------------- */
-
-/* The next slot of our frames; what the guest says by itself, IPv6, is answered at once. */
-static u16 take_request(struct kunit *test, struct netif_tx_req *request)
-{
-	const u8 *data;
-
-	do {
-		EVENTUALLY(test, xen_back_has_work(&self.tx));
-		KUNIT_ASSERT_EQ(test, (int)xen_back_take(&self.tx, request, sizeof(*request)),
-				(int)XEN_RING_FOUND);
-		data = granted(request->grant) + request->offset;
-		if (data[12] == 0x86)
-			tx_answer(request->id, NETIF_OK);
-	} while (data[12] == 0x86);
-	return request->id;
-}
 
 static void sends(struct kunit *test)
 {
@@ -273,42 +41,42 @@ static void sends(struct kunit *test)
 	unsigned int i;
 	u16 id[4];
 
-	plug(test);
-	small = send(test, 100, 0);
-	id[0] = take_request(test, &request);
+	guest_plug(test);
+	small = guest_send(test, 100, 0);
+	id[0] = backend_tx_take(test, queue, &request);
 	KUNIT_EXPECT_EQ(test, request.size, 100);
 	KUNIT_EXPECT_EQ(test, request.flags, 0);
-	KUNIT_EXPECT_EQ(test, granted(request.grant)[request.offset + 99], 0x5a);
-	KUNIT_EXPECT_FALSE(test, over(small));
-	tx_answer(id[0], NETIF_OK);
-	publish(&self.tx);
-	EVENTUALLY(test, over(small));
+	KUNIT_EXPECT_EQ(test, backend_granted(request.grant)[request.offset + 99], 0x5a);
+	KUNIT_EXPECT_FALSE(test, guest_is_over(small));
+	backend_tx_answer(queue, id[0], NETIF_OK);
+	backend_publish_tx(queue);
+	EVENTUALLY(test, guest_is_over(small));
 	kfree_skb(small);
 
 	/* Three slots, answered in another order: it is over with the last. */
-	large = send(test, 60, 2);
+	large = guest_send(test, 60, 2);
 	for (i = 0; i < 3; i++) {
-		id[i] = take_request(test, &request);
+		id[i] = backend_tx_take(test, queue, &request);
 		KUNIT_EXPECT_EQ(test, (int)request.size, i ? (int)PAGE_SIZE : 60 + 8192);
 		KUNIT_EXPECT_EQ(test, !!(request.flags & NETIF_TX_MORE_DATA), i < 2);
-		KUNIT_EXPECT_TRUE(test, grant(request.grant)->flags & GRANT_READONLY);
+		KUNIT_EXPECT_TRUE(test, backend_grant(request.grant)->flags & GRANT_READONLY);
 	}
-	tx_answer(id[2], NETIF_OK);
-	tx_answer(id[0], NETIF_OK);
-	publish(&self.tx);
+	backend_tx_answer(queue, id[2], NETIF_OK);
+	backend_tx_answer(queue, id[0], NETIF_OK);
+	backend_publish_tx(queue);
 	msleep(20);
-	KUNIT_EXPECT_FALSE(test, over(large));
-	tx_answer(id[1], NETIF_OK);
-	publish(&self.tx);
-	EVENTUALLY(test, over(large));
+	KUNIT_EXPECT_FALSE(test, guest_is_over(large));
+	backend_tx_answer(queue, id[1], NETIF_OK);
+	backend_publish_tx(queue);
+	EVENTUALLY(test, guest_is_over(large));
 	kfree_skb(large);
-	KUNIT_EXPECT_FALSE(test, pvnet_retired(net_of()));
+	KUNIT_EXPECT_FALSE(test, pvnet_retired(guest_net()));
 }
 
 /* Sends a frame of 500 bytes as another device would: in a page that begins with its xdp_frame. */
 static void redirect(struct kunit *test, struct page *page)
 {
-	struct net_device *dev = net_of()->dev;
+	struct net_device *dev = guest_net()->dev;
 	struct xdp_frame *xdp = page_address(page);
 	int sent;
 
@@ -332,19 +100,19 @@ static void send_redirected(struct kunit *test, bool trusted)
 	const u8 *shown;
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
-	fake_store_set(FRONT "/trusted", trusted ? "1" : "0");
-	plug(test);
+	fake_store_set(BACKEND_FRONT "/trusted", trusted ? "1" : "0");
+	guest_plug(test);
 	get_page(page); /* to see when the driver has let go */
 	redirect(test, page);
-	take_request(test, &request);
-	shown = granted(request.grant);
+	backend_tx_take(test, queue, &request);
+	shown = backend_granted(request.grant);
 	KUNIT_EXPECT_EQ(test, request.size, 500);
 	KUNIT_EXPECT_NULL(test, memchr_inv(shown + request.offset, 0x5a, 500));
 	KUNIT_EXPECT_EQ(test, shown == page_address(page), trusted);
 	if (!trusted)
 		KUNIT_EXPECT_NULL(test, memchr_inv(shown + 500, 0, PAGE_SIZE - 500));
-	tx_answer(request.id, NETIF_OK);
-	publish(&self.tx);
+	backend_tx_answer(queue, request.id, NETIF_OK);
+	backend_publish_tx(queue);
 	EVENTUALLY(test, page_count(page) == 1);
 	put_page(page);
 }
@@ -367,23 +135,23 @@ static void gone_while_sending(struct kunit *test)
 	struct sk_buff *skb[3];
 	unsigned int i;
 
-	plug(test);
-	skb[0] = send(test, 60, 3);
-	skb[1] = send(test, 1000, 0);
-	skb[2] = send(test, 100, 0);
+	guest_plug(test);
+	skb[0] = guest_send(test, 60, 3);
+	skb[1] = guest_send(test, 1000, 0);
+	skb[2] = guest_send(test, 100, 0);
 	/* One of its pages is in use and stays so for a while. */
-	take_request(test, &request);
-	take_request(test, &request);
-	grant(request.grant)->flags |= GRANT_READING;
-	let_go();
-	say("online", "0");
-	say("state", "6");
-	EVENTUALLY(test, ask("state") == STORE_STATE_CLOSED);
+	backend_tx_take(test, queue, &request);
+	backend_tx_take(test, queue, &request);
+	backend_grant(request.grant)->flags |= GRANT_READING;
+	backend_let_go();
+	backend_say("online", "0");
+	backend_say("state", "6");
+	EVENTUALLY(test, backend_ask("state") == STORE_STATE_CLOSED);
 	for (i = 0; i < 3; i++) {
-		EVENTUALLY(test, over(skb[i]));
+		EVENTUALLY(test, guest_is_over(skb[i]));
 		kfree_skb(skb[i]);
 	}
-	grant(request.grant)->flags &= ~GRANT_READING;
+	backend_grant(request.grant)->flags &= ~GRANT_READING;
 }
 
 static void send_bad(struct kunit *test, int id_plus, s16 status, unsigned int times)
@@ -392,15 +160,15 @@ static void send_bad(struct kunit *test, int id_plus, s16 status, unsigned int t
 	struct sk_buff *skb;
 	u16 id;
 
-	plug(test);
-	skb = send(test, 60, 1);
-	id = take_request(test, &request);
-	take_request(test, &request);
+	guest_plug(test);
+	skb = guest_send(test, 60, 1);
+	id = backend_tx_take(test, queue, &request);
+	backend_tx_take(test, queue, &request);
 	while (times--)
-		tx_answer(id + id_plus, status);
-	publish(&self.tx);
+		backend_tx_answer(queue, id + id_plus, status);
+	backend_publish_tx(queue);
 	expect_retired(test);
-	EVENTUALLY(test, over(skb));
+	EVENTUALLY(test, guest_is_over(skb));
 	kfree_skb(skb);
 }
 
@@ -426,9 +194,9 @@ static void tx_surplus_extra(struct kunit *test)
 
 static void tx_too_many(struct kunit *test)
 {
-	plug(test);
-	order_store_release(&self.tx.ring.header->rsp_prod, 300);
-	fake_notify(self.port);
+	guest_plug(test);
+	order_store_release(&queue->tx.ring.header->rsp_prod, 300);
+	fake_notify(queue->rx_port);
 	expect_retired(test);
 }
 
@@ -437,17 +205,17 @@ static void tx_keeps_page(struct kunit *test)
 	struct netif_tx_req request;
 	struct sk_buff *skb;
 
-	plug(test);
-	skb = send(test, 60, 1);
-	tx_answer(take_request(test, &request), NETIF_OK);
-	take_request(test, &request);
-	grant(request.grant)->flags |= GRANT_READING;
-	tx_answer(request.id, NETIF_OK);
-	publish(&self.tx);
+	guest_plug(test);
+	skb = guest_send(test, 60, 1);
+	backend_tx_answer(queue, backend_tx_take(test, queue, &request), NETIF_OK);
+	backend_tx_take(test, queue, &request);
+	backend_grant(request.grant)->flags |= GRANT_READING;
+	backend_tx_answer(queue, request.id, NETIF_OK);
+	backend_publish_tx(queue);
 	expect_retired(test);
-	EVENTUALLY(test, over(skb));
+	EVENTUALLY(test, guest_is_over(skb));
 	kfree_skb(skb);
-	grant(request.grant)->flags &= ~GRANT_READING;
+	backend_grant(request.grant)->flags &= ~GRANT_READING;
 }
 
 /* ---- receiving ------------------------------------------------------------------------------- */
@@ -461,82 +229,82 @@ static void receives(struct kunit *test)
 	struct netif_rx_rsp extra;
 	unsigned int i;
 
-	plug(test);
+	guest_plug(test);
 	for (i = 0; i < 100; i++) {
 		unsigned int size = 60 + i * 30;
 
-		rx_fill(test, frame, i % 128, size, 0);
-		publish(&self.rx);
-		EVENTUALLY(test, self.frames == i + 1);
-		KUNIT_ASSERT_EQ(test, self.last->len + ETH_HLEN, size);
-		EVENTUALLY(test, xen_back_waiting(&self.rx, PVNET_RING));
+		backend_rx_fill(test, queue, frame, i % 128, size, 0);
+		backend_publish_rx(queue);
+		EVENTUALLY(test, guest.frames == i + 1);
+		KUNIT_ASSERT_EQ(test, guest.last->len + ETH_HLEN, size);
+		EVENTUALLY(test, backend_rx_lent(queue));
 	}
 	/* In three pages. */
-	rx_fill(test, frame, 0, PAGE_SIZE, NETIF_RX_MORE_DATA);
-	rx_fill(test, frame, 0, PAGE_SIZE, NETIF_RX_MORE_DATA);
-	rx_fill(test, frame, 0, 7, 0);
-	publish(&self.rx);
-	EVENTUALLY(test, self.frames == 101);
-	KUNIT_EXPECT_EQ(test, self.last->len + ETH_HLEN, (unsigned int)(2 * PAGE_SIZE + 7));
+	backend_rx_fill(test, queue, frame, 0, PAGE_SIZE, NETIF_RX_MORE_DATA);
+	backend_rx_fill(test, queue, frame, 0, PAGE_SIZE, NETIF_RX_MORE_DATA);
+	backend_rx_fill(test, queue, frame, 0, 7, 0);
+	backend_publish_rx(queue);
+	EVENTUALLY(test, guest.frames == 101);
+	KUNIT_EXPECT_EQ(test, guest.last->len + ETH_HLEN, (unsigned int)(2 * PAGE_SIZE + 7));
 	/* Headers that are none: GSO is refused, and nothing else. */
-	rx_fill(test, frame, 0, 3000, NETIF_RX_EXTRA_INFO | NETIF_RX_CSUM_BLANK);
+	backend_rx_fill(test, queue, frame, 0, 3000, NETIF_RX_EXTRA_INFO | NETIF_RX_CSUM_BLANK);
 	memcpy(&extra, &gso, sizeof(extra));
-	rx_raw(test, extra, false);
+	backend_rx_raw(test, queue, extra, false);
 	/* The back-end's own word that it failed; a frame that is too short. */
-	rx_raw(test, (struct netif_rx_rsp){.status = NETIF_ERROR}, true);
-	rx_fill(test, frame, 0, 13, 0);
-	rx_fill(test, frame, 0, 100, 0);
-	publish(&self.rx);
-	EVENTUALLY(test, self.frames == 102);
-	KUNIT_EXPECT_FALSE(test, pvnet_retired(net_of()));
+	backend_rx_raw(test, queue, (struct netif_rx_rsp){.status = NETIF_ERROR}, true);
+	backend_rx_fill(test, queue, frame, 0, 13, 0);
+	backend_rx_fill(test, queue, frame, 0, 100, 0);
+	backend_publish_rx(queue);
+	EVENTUALLY(test, guest.frames == 102);
+	KUNIT_EXPECT_FALSE(test, pvnet_retired(guest_net()));
 }
 
 static void rx_bad_id(struct kunit *test)
 {
-	plug(test);
-	rx_raw(test, (struct netif_rx_rsp){.id = 77, .status = 100}, false);
-	publish(&self.rx);
+	guest_plug(test);
+	backend_rx_raw(test, queue, (struct netif_rx_rsp){.id = 77, .status = 100}, false);
+	backend_publish_rx(queue);
 	expect_retired(test);
 }
 
 static void rx_past_page(struct kunit *test)
 {
-	plug(test);
-	rx_raw(test, (struct netif_rx_rsp){.offset = 4000, .status = 97}, true);
-	publish(&self.rx);
+	guest_plug(test);
+	backend_rx_raw(test, queue, (struct netif_rx_rsp){.offset = 4000, .status = 97}, true);
+	backend_publish_rx(queue);
 	expect_retired(test);
 }
 
 static void rx_without_end(struct kunit *test)
 {
-	plug(test);
-	rx_fill(test, frame, 0, 100, NETIF_RX_MORE_DATA);
-	publish(&self.rx);
+	guest_plug(test);
+	backend_rx_fill(test, queue, frame, 0, 100, NETIF_RX_MORE_DATA);
+	backend_publish_rx(queue);
 	expect_retired(test);
 }
 
 static void rx_without_extra(struct kunit *test)
 {
-	plug(test);
-	rx_fill(test, frame, 0, 100, NETIF_RX_EXTRA_INFO);
-	publish(&self.rx);
+	guest_plug(test);
+	backend_rx_fill(test, queue, frame, 0, 100, NETIF_RX_EXTRA_INFO);
+	backend_publish_rx(queue);
 	expect_retired(test);
 }
 
 static void rx_bad_extra(struct kunit *test)
 {
-	plug(test);
-	rx_fill(test, frame, 0, 100, NETIF_RX_EXTRA_INFO);
-	rx_raw(test, (struct netif_rx_rsp){.id = NETIF_EXTRA_TYPES}, false);
-	publish(&self.rx);
+	guest_plug(test);
+	backend_rx_fill(test, queue, frame, 0, 100, NETIF_RX_EXTRA_INFO);
+	backend_rx_raw(test, queue, (struct netif_rx_rsp){.id = NETIF_EXTRA_TYPES}, false);
+	backend_publish_rx(queue);
 	expect_retired(test);
 }
 
 static void rx_too_many(struct kunit *test)
 {
-	plug(test);
-	order_store_release(&self.rx.ring.header->rsp_prod, PVNET_RING + 1);
-	fake_notify(self.port);
+	guest_plug(test);
+	order_store_release(&queue->rx.ring.header->rsp_prod, PVNET_RING + 1);
+	fake_notify(queue->rx_port);
 	expect_retired(test);
 }
 
@@ -545,20 +313,20 @@ static void rx_many_parts(struct kunit *test)
 {
 	unsigned int i;
 
-	plug(test);
+	guest_plug(test);
 	for (i = 0; i < 40; i++)
-		rx_fill(test, frame, 0, 50, i < 39 ? NETIF_RX_MORE_DATA : 0);
-	rx_fill(test, frame, 0, 100, 0);
-	publish(&self.rx);
-	EVENTUALLY(test, self.frames == 1);
-	KUNIT_EXPECT_FALSE(test, pvnet_retired(net_of()));
+		backend_rx_fill(test, queue, frame, 0, 50, i < 39 ? NETIF_RX_MORE_DATA : 0);
+	backend_rx_fill(test, queue, frame, 0, 100, 0);
+	backend_publish_rx(queue);
+	EVENTUALLY(test, guest.frames == 1);
+	KUNIT_EXPECT_FALSE(test, pvnet_retired(guest_net()));
 }
 
 static u64 rx_errors(void)
 {
 	struct rtnl_link_stats64 stats;
 
-	return dev_get_stats(net_of()->dev, &stats)->rx_errors;
+	return dev_get_stats(guest_net()->dev, &stats)->rx_errors;
 }
 
 /* A frame in 17 pages, the last of which has @last bytes. */
@@ -567,9 +335,9 @@ static void rx_long(struct kunit *test, unsigned int last)
 	unsigned int i;
 
 	for (i = 0; i < 16; i++)
-		rx_fill(test, frame, 0, PAGE_SIZE, NETIF_RX_MORE_DATA);
-	rx_fill(test, frame, 0, last, 0);
-	publish(&self.rx);
+		backend_rx_fill(test, queue, frame, 0, PAGE_SIZE, NETIF_RX_MORE_DATA);
+	backend_rx_fill(test, queue, frame, 0, last, 0);
+	backend_publish_rx(queue);
 }
 
 /* More bytes than any packet has: that frame is lost. */
@@ -577,26 +345,26 @@ static void rx_too_long(struct kunit *test)
 {
 	const unsigned int most = U16_MAX + VLAN_ETH_HLEN - 16 * PAGE_SIZE;
 
-	plug(test);
+	guest_plug(test);
 	rx_long(test, most);
-	EVENTUALLY(test, self.frames == 1);
+	EVENTUALLY(test, guest.frames == 1);
 	rx_long(test, most + 1);
-	EVENTUALLY(test, rx_errors() == 1 || self.frames == 2);
-	KUNIT_EXPECT_EQ(test, self.frames, 1U);
-	KUNIT_EXPECT_FALSE(test, pvnet_retired(net_of()));
+	EVENTUALLY(test, rx_errors() == 1 || guest.frames == 2);
+	KUNIT_EXPECT_EQ(test, guest.frames, 1U);
+	KUNIT_EXPECT_FALSE(test, pvnet_retired(guest_net()));
 }
 
 static void rx_keeps_page(struct kunit *test)
 {
 	u32 reference;
 
-	plug(test);
-	reference = rx_fill(test, frame, 0, 1000, 0);
-	grant(reference)->flags |= USED;
-	publish(&self.rx);
+	guest_plug(test);
+	reference = backend_rx_fill(test, queue, frame, 0, 1000, 0);
+	backend_grant(reference)->flags |= GRANT_READING | GRANT_WRITING;
+	backend_publish_rx(queue);
 	expect_retired(test);
-	KUNIT_EXPECT_EQ(test, self.frames, 0U);
-	grant(reference)->flags &= ~USED;
+	KUNIT_EXPECT_EQ(test, guest.frames, 0U);
+	backend_grant(reference)->flags &= ~(GRANT_READING | GRANT_WRITING);
 }
 
 /* Headers that the stack believes in front of @size bytes. */
@@ -618,9 +386,9 @@ static void rx_segments(struct kunit *test, unsigned int bytes, u16 size)
 	struct netif_rx_rsp extra;
 
 	memcpy(&extra, &gso, sizeof(extra));
-	rx_fill(test, frame, 0, bytes, NETIF_RX_EXTRA_INFO | NETIF_RX_CSUM_BLANK);
-	rx_raw(test, extra, false);
-	publish(&self.rx);
+	backend_rx_fill(test, queue, frame, 0, bytes, NETIF_RX_EXTRA_INFO | NETIF_RX_CSUM_BLANK);
+	backend_rx_raw(test, queue, extra, false);
+	backend_publish_rx(queue);
 }
 
 /* The next lent page, that had better be empty; it comes back as a frame full of bytes. */
@@ -630,12 +398,12 @@ static bool fill_empty_page(struct kunit *test)
 	struct netif_rx_rsp response;
 	bool empty;
 
-	KUNIT_ASSERT_EQ(test, (int)xen_back_take(&self.rx, &request, sizeof(request)),
+	KUNIT_ASSERT_EQ(test, (int)xen_back_take(&queue->rx, &request, sizeof(request)),
 			(int)XEN_RING_FOUND);
-	empty = !memchr_inv(granted(request.grant), 0, PAGE_SIZE);
-	memcpy(granted(request.grant), frame, PAGE_SIZE);
+	empty = !memchr_inv(backend_granted(request.grant), 0, PAGE_SIZE);
+	memcpy(backend_granted(request.grant), frame, PAGE_SIZE);
 	response = (struct netif_rx_rsp){request.id, 0, 0, PAGE_SIZE};
-	xen_back_answer(&self.rx, &response, sizeof(response));
+	xen_back_answer(&queue->rx, &response, sizeof(response));
 	return empty;
 }
 
@@ -652,8 +420,7 @@ static void leave_secrets(struct kunit *test)
 		memset(page_address(page), 0xa5, PAGE_SIZE);
 		list_add(&page->lru, &pages);
 	}
-	list_for_each_entry_safe(page, next, &pages, lru)
-		__free_page(page);
+	list_for_each_entry_safe(page, next, &pages, lru) __free_page(page);
 }
 
 static void rx_lends_empty_pages(struct kunit *test)
@@ -661,12 +428,12 @@ static void rx_lends_empty_pages(struct kunit *test)
 	unsigned int i, full = 0;
 
 	leave_secrets(test);
-	plug(test);
+	guest_plug(test);
 	for (i = 0; i < PVNET_RING; i++)
 		full += !fill_empty_page(test);
 	KUNIT_EXPECT_EQ(test, full, 0U);
-	publish(&self.rx);
-	EVENTUALLY(test, self.frames == PVNET_RING);
+	backend_publish_rx(queue);
+	EVENTUALLY(test, guest.frames == PVNET_RING);
 }
 
 /* So many that the pool is at its recycled pages. */
@@ -675,15 +442,15 @@ static void rx_lends_cleared_pages(struct kunit *test)
 	const unsigned int batch = PVNET_RING / 2, frames = 6 * batch;
 	unsigned int i, full = 0;
 
-	fake_store_set(FRONT "/trusted", "0");
-	plug(test);
+	fake_store_set(BACKEND_FRONT "/trusted", "0");
+	guest_plug(test);
 	for (i = 0; i < frames; i++) {
 		full += !fill_empty_page(test);
 		if ((i + 1) % batch)
 			continue;
-		publish(&self.rx);
-		EVENTUALLY(test, self.frames == i + 1);
-		EVENTUALLY(test, xen_back_waiting(&self.rx, PVNET_RING) == PVNET_RING);
+		backend_publish_rx(queue);
+		EVENTUALLY(test, guest.frames == i + 1);
+		EVENTUALLY(test, backend_rx_lent(queue) == PVNET_RING);
 	}
 	KUNIT_EXPECT_EQ(test, full, 0U);
 }
@@ -691,15 +458,15 @@ static void rx_lends_cleared_pages(struct kunit *test)
 /* The size that is no size, but the word for segments in a list: that frame is lost. */
 static void rx_gso_by_frags(struct kunit *test)
 {
-	plug(test);
+	guest_plug(test);
 	make_tcp(3000);
 	rx_segments(test, 3000, 1000);
-	EVENTUALLY(test, self.frames == 1);
-	KUNIT_EXPECT_EQ(test, (unsigned int)skb_shinfo(self.last)->gso_size, 1000U);
+	EVENTUALLY(test, guest.frames == 1);
+	KUNIT_EXPECT_EQ(test, (unsigned int)skb_shinfo(guest.last)->gso_size, 1000U);
 	rx_segments(test, 3000, GSO_BY_FRAGS);
-	EVENTUALLY(test, rx_errors() == 1 || self.frames == 2);
-	KUNIT_EXPECT_EQ(test, self.frames, 1U);
-	KUNIT_EXPECT_FALSE(test, pvnet_retired(net_of()));
+	EVENTUALLY(test, rx_errors() == 1 || guest.frames == 2);
+	KUNIT_EXPECT_EQ(test, guest.frames, 1U);
+	KUNIT_EXPECT_FALSE(test, pvnet_retired(guest_net()));
 }
 
 /* ---- comings and goings ---------------------------------------------------------------------- */
@@ -708,118 +475,79 @@ static void comes_back(struct kunit *test)
 {
 	int round;
 
-	plug(test);
+	guest_plug(test);
 	for (round = 0; round < 5; round++) {
-		kfree_skb(send(test, 100, 1));
-		let_go();
-		say("state", "6");
-		EVENTUALLY(test, ask("state") == STORE_STATE_CLOSED);
-		say("state", "2");
-		EVENTUALLY(test, ask("state") == STORE_STATE_CONNECTED);
-		serve(test);
-		EVENTUALLY(test, netif_carrier_ok(net_of()->dev));
-		EVENTUALLY(test, xen_back_waiting(&self.rx, PVNET_RING) == PVNET_RING);
-		say("carrier", "0");
-		EVENTUALLY(test, !netif_carrier_ok(net_of()->dev));
-		say("carrier", "1");
-		EVENTUALLY(test, netif_carrier_ok(net_of()->dev));
-		rx_fill(test, frame, 0, 100, 0);
-		publish(&self.rx);
-		EVENTUALLY(test, self.frames == round + 1U);
+		kfree_skb(guest_send(test, 100, 1));
+		backend_let_go();
+		backend_say("state", "6");
+		EVENTUALLY(test, backend_ask("state") == STORE_STATE_CLOSED);
+		backend_say("state", "2");
+		EVENTUALLY(test, backend_ask("state") == STORE_STATE_CONNECTED);
+		backend_serve(test);
+		EVENTUALLY(test, netif_carrier_ok(guest_net()->dev));
+		EVENTUALLY(test, backend_rx_lent(queue) == PVNET_RING);
+		backend_say("carrier", "0");
+		EVENTUALLY(test, !netif_carrier_ok(guest_net()->dev));
+		backend_say("carrier", "1");
+		EVENTUALLY(test, netif_carrier_ok(guest_net()->dev));
+		backend_rx_fill(test, queue, frame, 0, 100, 0);
+		backend_publish_rx(queue);
+		EVENTUALLY(test, guest.frames == round + 1U);
 	}
 }
 
 /* A back-end took over from one that died: it sees us close and begin anew. */
 static void serve_successor(struct kunit *test)
 {
-	let_go();
-	say("state", "2");
-	EVENTUALLY(test, ask("state") == STORE_STATE_CLOSING);
-	say("state", "5");
-	EVENTUALLY(test, ask("state") == STORE_STATE_CLOSED);
-	say("state", "6");
-	EVENTUALLY(test, ask("state") == STORE_STATE_INITIALISING);
-	say("state", "2");
-	EVENTUALLY(test, ask("state") == STORE_STATE_CONNECTED);
-	serve(test);
-	EVENTUALLY(test, test_bit(PVNET_REGISTERED, &net_of()->flags));
-	EVENTUALLY(test, netif_carrier_ok(net_of()->dev));
+	backend_let_go();
+	backend_say("state", "2");
+	EVENTUALLY(test, backend_ask("state") == STORE_STATE_CLOSING);
+	backend_say("state", "5");
+	EVENTUALLY(test, backend_ask("state") == STORE_STATE_CLOSED);
+	backend_say("state", "6");
+	EVENTUALLY(test, backend_ask("state") == STORE_STATE_INITIALISING);
+	backend_say("state", "2");
+	EVENTUALLY(test, backend_ask("state") == STORE_STATE_CONNECTED);
+	backend_serve(test);
+	EVENTUALLY(test, test_bit(PVNET_REGISTERED, &guest_net()->flags));
+	EVENTUALLY(test, netif_carrier_ok(guest_net()->dev));
 }
 
 static void successor(struct kunit *test)
 {
-	plug(test);
-	kfree_skb(send(test, 100, 1));
+	guest_plug(test);
+	kfree_skb(guest_send(test, 100, 1));
 	serve_successor(test);
-	EVENTUALLY(test, xen_back_waiting(&self.rx, PVNET_RING) == PVNET_RING);
+	EVENTUALLY(test, backend_rx_lent(queue) == PVNET_RING);
 }
 
 /* The first one died before it was Connected. */
 static void early_successor(struct kunit *test)
 {
-	announce(test);
-	EVENTUALLY(test, net_of());
+	backend_announce(test);
+	EVENTUALLY(test, guest_net());
 	serve_successor(test);
 }
 
 /* Other queues are wished for before the back-end is Connected, which then crosses our Closing. */
 static void reopened_early(struct kunit *test)
 {
-	announce(test);
-	EVENTUALLY(test, net_of());
+	backend_announce(test);
+	EVENTUALLY(test, guest_net());
 	rtnl_lock();
-	pvnet_reopen(net_of());
+	pvnet_reopen(guest_net());
 	rtnl_unlock();
-	KUNIT_EXPECT_EQ(test, ask("state"), (u32)STORE_STATE_CLOSING);
-	serve(test);
+	KUNIT_EXPECT_EQ(test, backend_ask("state"), (u32)STORE_STATE_CLOSING);
+	backend_serve(test);
 	msleep(20);
-	KUNIT_EXPECT_EQ(test, ask("state"), (u32)STORE_STATE_CLOSING);
-	let_go();
-	say("state", "6");
-	EVENTUALLY(test, ask("state") == STORE_STATE_INITIALISING);
-	say("state", "2");
-	EVENTUALLY(test, ask("state") == STORE_STATE_CONNECTED);
-	serve(test);
-	EVENTUALLY(test, test_bit(PVNET_REGISTERED, &net_of()->flags));
-	EVENTUALLY(test, netif_carrier_ok(net_of()->dev));
-}
-
-static void leave(struct kunit *test)
-{
-	struct pvkit_grants_count count;
-	unsigned int i;
-
-	if (self.tap.dev)
-		dev_remove_pack(&self.tap);
-	kfree_skb(self.last);
-	say("state", "6");
-	let_go();
-	fake_bus_stop();
-	if (self.registered)
-		pvkit_driver_unregister(&pvnet_driver);
-	/* What the back-end let go of comes back within a second. */
-	for (i = 0; i < 200; i++) {
-		pvkit_grants_count(&count);
-		if (!count.waiting)
-			break;
-		msleep(10);
-	}
-	KUNIT_EXPECT_EQ(test, count.reserved, 0U);
-	KUNIT_EXPECT_EQ(test, count.given, 0U);
-	fake_store_stop();
-	fake_stop();
+	KUNIT_EXPECT_EQ(test, backend_ask("state"), (u32)STORE_STATE_CLOSING);
+	backend_reopen(test);
 }
 
 static int init(struct kunit *test)
 {
-	int error = fake_start() ?: fake_store_start();
-
-	memset(&self, 0, sizeof(self));
 	memset(frame, 0x52, sizeof(frame));
-	if (!error)
-		error = __pvkit_driver_register(&pvnet_driver, NULL);
-	self.registered = !error;
-	return error ?: fake_bus_start();
+	return backend_init(test);
 }
 
 static struct kunit_case cases[] = {
@@ -858,7 +586,7 @@ static struct kunit_case cases[] = {
 static struct kunit_suite suite = {
 	.name = "pvkit_net",
 	.init = init,
-	.exit = leave,
+	.exit = backend_exit,
 	.test_cases = cases,
 };
 kunit_test_suite(suite);
