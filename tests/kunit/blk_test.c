@@ -2,7 +2,7 @@
 /*
  * The block front-end against a back-end in the same kernel: blk-mq above it is
  * the real one, and lockdep and KASAN look on. Catalogue: F50 (responses that
- * cannot be), F51 (a back-end that is silent or gone), F52 (a page that is
+ * cannot be), G55 (a back-end that is silent or gone), F52 (a page that is
  * still in use when its owner wants it back), keys that make no disk.
  */
 #include <kunit/test.h>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The network front-end against a back-end whose hands are the test's: the network core above it is
- * the real one, and lockdep and KASAN look on. Catalogue: F50 (responses that cannot be), F51 (a
- * back-end that is gone), F52 (a page that is still in use when its owner wants it back; what a page
- * held before it is shown). Whatever happens, no reference and no page is left afterwards.
+ * the real one, and lockdep and KASAN look on. Catalogue: F50 (responses that cannot be), F51 (more
+ * bytes than a page or a packet has), F52 (a page that is still in use when its owner wants it back;
+ * what a page held before it is shown), G55 (a back-end that is gone, or another one, under traffic).
+ * Whatever happens, no reference and no page is left afterwards.
  */
 #include <linux/bpf.h>
 #include <linux/if_vlan.h>
