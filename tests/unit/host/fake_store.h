@@ -91,14 +91,16 @@ static inline bool fake_store_below(const char *path, const char *top)
 	return !strncmp(path, top, length) && (!path[length] || path[length] == '/');
 }
 
-static inline void fake_store_fire(struct fake_store *store, const char *path)
+/* @exact: only those who watch that very node. */
+static inline void fake_store_fire(struct fake_store *store, const char *path, bool exact)
 {
 	char payload[2 * FAKE_TEXT];
 	unsigned int i;
 	int length;
 
 	for (i = 0; i < FAKE_WATCHES; i++) {
-		if (!store->watch[i].used || !fake_store_below(path, store->watch[i].path))
+		if (!store->watch[i].used || !fake_store_below(path, store->watch[i].path) ||
+		    (exact && strcmp(path, store->watch[i].path) != 0))
 			continue;
 		length = snprintf(payload, sizeof(payload), "%s%c%s", path, 0,
 				  store->watch[i].token);
@@ -116,23 +118,28 @@ static inline void fake_store_put(struct fake_store *store, const char *path, co
 		old = store->node[store->node_count++].value;
 	}
 	snprintf(old, FAKE_TEXT, "%s", value);
-	fake_store_fire(store, path);
+	fake_store_fire(store, path, false);
 }
 
+/* Who watches a node below is told of that one. */
 static inline bool fake_store_drop(struct fake_store *store, const char *path)
 {
 	unsigned int i, found = 0;
+	char gone[FAKE_TEXT];
 
 	for (i = 0; i < store->node_count;) {
 		if (!fake_store_below(store->node[i].path, path)) {
 			i++;
 			continue;
 		}
+		memcpy(gone, store->node[i].path, sizeof(gone));
 		store->node[i] = store->node[--store->node_count];
+		if (strcmp(gone, path) != 0)
+			fake_store_fire(store, gone, true);
 		found++;
 	}
 	if (found)
-		fake_store_fire(store, path);
+		fake_store_fire(store, path, false);
 	return found;
 }
 
