@@ -435,12 +435,12 @@ static inline uint16_t guest_use(struct fake_shim *shim, uint32_t reference)
 	return order_load_relaxed(&entry->flags) & (GRANT_READING | GRANT_WRITING);
 }
 
-/* An unbound port. */
+/* An unbound port; none is given twice. */
 static inline uint32_t guest_port(struct fake_shim *shim)
 {
 	uint32_t port;
 
-	for (port = 1; shim->port[port].unbound; port++)
+	for (port = 1; shim->port[port].from >= 0; port++)
 		assert_true(port < SHIM_PORTS - 1);
 	shim->port[port].from = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	shim->port[port].to = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
