@@ -177,6 +177,8 @@ static void on_rate_changed(void *context)
 	char text[48];
 	int got = xen_device_read(&netif->device, NETIF_KEY_RATE, text, sizeof(text));
 
+	if (got == -EPIPE)
+		return; /* the store is lost, and that is told elsewhere */
 	if (got != -ENOENT && (got < 0 || !netif_rate_parse(text, &bytes, &us))) {
 		log_warn("%s: its " NETIF_KEY_RATE " is '%s', not BYTES,MICROSECONDS such as "
 			 "125000,10000; the guest may send without limit",

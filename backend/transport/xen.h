@@ -145,7 +145,7 @@ int xen_device_front_read(struct xen_device *device, const char *key, char *valu
 			  unsigned int size);
 /*
  * A decimal number there, 0..@max. An absent key is @absent. -EINVAL, after xen_device_refuse(), for
- * anything else that it may be.
+ * anything else that it may be; -EPIPE where the store is lost.
  */
 int xen_device_front_number(struct xen_device *device, const char *key, uint64_t absent,
 			    uint64_t max, uint64_t *value);

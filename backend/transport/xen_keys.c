@@ -87,9 +87,11 @@ int xen_device_front_number(struct xen_device *device, const char *key, uint64_t
 	*value = absent;
 	if (got == -ENOENT)
 		return 0;
+	if (got == -EPIPE)
+		return got; /* the store is lost, and that is told elsewhere */
 	if (got < 0) {
 		xen_device_refuse(device, "its %s cannot be read: %s", key, strerror(-got));
-		return got == -EPIPE ? got : -EINVAL;
+		return -EINVAL;
 	}
 	if (parse(text, max, value))
 		return 0;
