@@ -110,7 +110,7 @@ uint64_t boot_low_ram_end(void)
 	return vm_memory()->region[0].size;
 }
 
-unsigned int boot_memory_map(struct boot_range *ranges)
+unsigned int boot_memory_map(struct boot_range ranges[BOOT_RANGES_MAX])
 {
 	const struct guest_memory *memory = vm_memory();
 	unsigned int n = 0;

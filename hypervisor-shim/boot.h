@@ -6,6 +6,7 @@
 #define PVKIT_HYPERVISOR_SHIM_BOOT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "hypervisor-shim/vcpu.h"
 
@@ -25,5 +26,19 @@ bool boot_is_pvh(void);
  * a line.
  */
 int boot_load(struct vcpu_entry *entry);
+
+enum boot_range_type { /* the numbers of E820 and of hvm_start_info alike */
+	BOOT_RAM = 1,
+	BOOT_RESERVED = 2,
+};
+
+struct boot_range {
+	uint64_t start, size;
+	enum boot_range_type type;
+};
+#define BOOT_RANGES_MAX 16
+
+/* The guest's memory map, of which boot_load() tells the kernel. The number of @ranges. */
+unsigned int boot_memory_map(struct boot_range ranges[BOOT_RANGES_MAX]);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hypervisor-shim/boot.h"
 #include "hypervisor-shim/vcpu.h"
 
 #define BOOT_GDT          0x1000ULL
@@ -32,17 +33,6 @@ struct boot_images {
 	struct boot_file kernel, initrd; /* initrd.fd -1: none */
 	const char *append;
 };
-
-enum boot_range_type { /* the numbers of E820 and of hvm_start_info alike */
-	BOOT_RAM = 1,
-	BOOT_RESERVED = 2,
-};
-
-struct boot_range {
-	uint64_t start, size;
-	enum boot_range_type type;
-};
-#define BOOT_RANGES_MAX 16
 
 struct boot_format {
 	const char *name;
@@ -69,7 +59,6 @@ int boot_put_command_line(const char *append, uint64_t max);
 /* The initrd at the top of low RAM, below @limit, not below @floor. *address is 0 without one. */
 int boot_put_initrd(const struct boot_file *initrd, uint64_t floor, uint64_t limit,
 		    uint64_t *address);
-unsigned int boot_memory_map(struct boot_range *ranges);
 uint64_t boot_low_ram_end(void);
 
 #endif

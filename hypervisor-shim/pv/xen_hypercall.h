@@ -5,7 +5,8 @@
  *
  *	number			sub-operations
  *	MEMORY_OP		ADD_TO_PHYSMAP of shared_info, grant frames and status frames,
- *				REMOVE_FROM_PHYSMAP of the latter two; CURRENT_, MAXIMUM_RESERVATION
+ *				REMOVE_FROM_PHYSMAP of the latter two; MEMORY_MAP; CURRENT_,
+ *				MAXIMUM_RESERVATION
  *	XEN_VERSION		VERSION, EXTRAVERSION, COMPILE_INFO, CAPABILITIES, CHANGESET,
  *				PLATFORM_PARAMETERS, GET_FEATURES, PAGESIZE, GUEST_HANDLE
  *	CONSOLE_IO		WRITE: to the shim's log

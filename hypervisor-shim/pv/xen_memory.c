@@ -8,6 +8,7 @@
  * A guest can write status frames, as on Xen. Nobody but that guest believes what stands there: what
  * is in use, back-ends and shim know from the counts.
  */
+#include "hypervisor-shim/boot.h"
 #include "hypervisor-shim/pv/guest_copy.h"
 #include "hypervisor-shim/pv/pv.h"
 #include "hypervisor-shim/pv/xen_hypercall.h"
@@ -163,6 +164,26 @@ static int64_t reservation(uint64_t address)
 	return frames;
 }
 
+/* What has room, as on Xen: a guest that gives less learns of no more. */
+static int64_t tell_map(uint64_t address)
+{
+	struct boot_range ranges[BOOT_RANGES_MAX];
+	struct memory_map_entry entries[BOOT_RANGES_MAX];
+	uint32_t count = boot_memory_map(ranges);
+	struct memory_map args;
+	int result = copy_from_guest(&args, address, sizeof(args));
+
+	if (result < 0)
+		return result;
+	for (uint32_t i = 0; i < count; i++)
+		entries[i] =
+			(struct memory_map_entry){ranges[i].start, ranges[i].size, ranges[i].type};
+	if (args.count > count)
+		args.count = count;
+	result = copy_to_guest(args.entries, entries, args.count * sizeof(*entries));
+	return result < 0 ? result : copy_to_guest(address, &args, sizeof(args));
+}
+
 int64_t xen_memory_op(uint64_t operation, uint64_t address)
 {
 	switch (operation) {
@@ -173,6 +194,8 @@ int64_t xen_memory_op(uint64_t operation, uint64_t address)
 	case MEMORY_OP_CURRENT_RESERVATION:
 	case MEMORY_OP_MAXIMUM_RESERVATION:
 		return reservation(address);
+	case MEMORY_OP_MEMORY_MAP:
+		return tell_map(address);
 	default:
 		return -ENOSYS;
 	}

@@ -173,6 +173,19 @@ bool boot_is_pvh(void)
 	return kvm.pvh;
 }
 
+static const struct boot_range memory_map[] = {
+	{0, 0x9fc00, BOOT_RAM},
+	{0xe0000, 0x20000, BOOT_RESERVED},
+	{0x100000, FAKE_RAM_LOW - 0x100000, BOOT_RAM},
+};
+#define MAP_ENTRIES (sizeof(memory_map) / sizeof(*memory_map))
+
+unsigned int boot_memory_map(struct boot_range ranges[BOOT_RANGES_MAX])
+{
+	memcpy(ranges, memory_map, sizeof(memory_map));
+	return MAP_ENTRIES;
+}
+
 void acpi_hide_lack_of_vga(void)
 {
 	kvm.hides_vga = true;
@@ -448,6 +461,8 @@ static void bad_addresses_fault(void **state)
 	for (unsigned int i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		for (unsigned int j = 0; j < sizeof(numbers) / sizeof(*numbers); j++)
 			assert_int_equal(call(numbers[j], operations[j], bad[i], 1), -EFAULT);
+		assert_int_equal(call(HYPERCALL_MEMORY_OP, MEMORY_OP_MEMORY_MAP, bad[i], 0),
+				 -EFAULT);
 		assert_int_equal(call(HYPERCALL_HVM_OP, HVM_OP_GET_PARAMETER, bad[i], 0), -EFAULT);
 		assert_int_equal(call(HYPERCALL_XEN_VERSION, VERSION_OP_GET_FEATURES, bad[i], 0),
 				 -EFAULT);
@@ -659,6 +674,58 @@ static void grant_frames_go_nowhere_else(void **state)
 	assert_int_equal(slots(), 1);
 	/* The store's page is still there. */
 	assert_non_null(slot_at(XEN_STORE_ADDRESS / PAGE));
+}
+
+static int64_t ask_map(uint32_t room, uint64_t entries, uint32_t *count)
+{
+	struct memory_map args = {.count = room, .entries = entries};
+	int64_t result = op(HYPERCALL_MEMORY_OP, MEMORY_OP_MEMORY_MAP, &args, sizeof(args));
+
+	*count = args.count;
+	return result;
+}
+
+/* Linux asks with room for 128 entries, where the boot protocol told it of none. */
+static void the_memory_map_is_told(void **state)
+{
+	const uint64_t entries = ARGS + 2 * PAGE - 30; /* the second one crosses pages */
+	struct memory_map_entry entry[MAP_ENTRIES + 1];
+	uint32_t count;
+
+	memset(entry, 0x5a, sizeof(entry));
+	put(entries, entry, sizeof(entry));
+	assert_int_equal(ask_map(128, entries, &count), 0);
+	assert_int_equal(count, MAP_ENTRIES);
+	assert_int_equal(ask_map(MAP_ENTRIES + 1, entries, &count), 0);
+	assert_int_equal(count, MAP_ENTRIES);
+	take(entries, entry, sizeof(entry));
+	for (unsigned int i = 0; i < MAP_ENTRIES; i++) {
+		assert_true(entry[i].address == memory_map[i].start);
+		assert_true(entry[i].size == memory_map[i].size);
+		assert_int_equal(entry[i].type, memory_map[i].type);
+	}
+	assert_int_equal(entry[MAP_ENTRIES].type, 0x5a5a5a5a); /* nothing behind them */
+}
+
+static void a_memory_map_without_room(void **state)
+{
+	struct memory_map_entry entry[2];
+	uint32_t count;
+
+	memset(entry, 0x5a, sizeof(entry));
+	put(ARGS + PAGE, entry, sizeof(entry));
+	assert_int_equal(ask_map(1, ARGS + PAGE, &count), 0);
+	assert_int_equal(count, 1);
+	take(ARGS + PAGE, entry, sizeof(entry));
+	assert_true(entry[0].size == memory_map[0].size);
+	assert_int_equal(entry[1].type, 0x5a5a5a5a);
+	assert_int_equal(ask_map(0, 0, &count), 0);
+	assert_int_equal(count, 0);
+	/* Neither what is not mapped, nor what is so up to the second entry; any count is taken. */
+	assert_int_equal(ask_map(1, VIRTUAL + 0xff * PAGE, &count), -EFAULT);
+	assert_int_equal(ask_map(UINT32_MAX, VIRTUAL + 0xff * PAGE - 30, &count), -EFAULT);
+	assert_int_equal(count, UINT32_MAX);
+	assert_int_equal(ask_map(128, UINT64_MAX - 10, &count), -EFAULT);
 }
 
 static int64_t grant_op(uint64_t operation, void *args, size_t size)
@@ -950,6 +1017,8 @@ int main(void)
 		TEST(timers_follow_their_ports),
 		TEST(grant_frames_go_where_the_guest_wants),
 		TEST(grant_frames_go_nowhere_else),
+		TEST(the_memory_map_is_told),
+		TEST(a_memory_map_without_room),
 		TEST(grants_have_two_versions),
 		TEST(status_frames_go_where_the_guest_wants),
 		TEST(frames_are_told_where_they_were_put),
