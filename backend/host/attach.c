@@ -52,8 +52,10 @@ int host_broken(struct host *host, const char *why)
 	if (host->fd < 0)
 		return -EPIPE;
 	if (why)
-		log_error("the shim: %s; the connection is closed. Start this program anew", why);
+		log_error("the shim %s: %s; the connection is closed. Start this program anew",
+			  host->place, why);
 	host->orderly = !why;
+	host->told = why;
 	if (host->watched)
 		control_unwatch(host->fd);
 	host->watched = false;
@@ -298,6 +300,21 @@ static int open_store(struct host *host)
 	return 0;
 }
 
+static void say_failed(const struct host *host, const struct host_options *options, int err)
+{
+	if (host && host->told)
+		return;
+	if (options->path)
+		log_error("cannot attach to the guest at %s: %s; start pvkit-shim first, with "
+			  "--attach=%s",
+			  options->path, err == -EPIPE ? "the connection was closed" : strerror(-err),
+			  options->path);
+	else
+		log_error("cannot attach to the guest by descriptor %d: %s; it must be a connected "
+			  "socket of type SOCK_SEQPACKET to a shim",
+			  options->fd, strerror(-err));
+}
+
 struct host *host_open(const struct host_options *options)
 {
 	struct host *host = calloc(1, sizeof(*host));
@@ -306,6 +323,10 @@ struct host *host_open(const struct host_options *options)
 	if (!host)
 		goto fail;
 	host->fd = host->guard = host->again = -1;
+	if (options->path)
+		snprintf(host->place, sizeof(host->place), "at %s", options->path);
+	else
+		snprintf(host->place, sizeof(host->place), "by descriptor %d", options->fd);
 	err = open_socket(host, options);
 	if (!err)
 		err = open_events(host);
@@ -318,13 +339,7 @@ struct host *host_open(const struct host_options *options)
 	if (!err)
 		return host;
 fail:
-	if (options->path)
-		log_error("cannot attach to the guest at %s: %s; is its shim running?",
-			  options->path, strerror(-err));
-	else
-		log_error("cannot attach to the guest by descriptor %d: %s; it must be a connected "
-			  "socket of type SOCK_SEQPACKET to a shim",
-			  options->fd, strerror(-err));
+	say_failed(host, options, err);
 	host_close(host);
 	errno = -err;
 	return NULL;
@@ -378,6 +393,16 @@ void host_close(struct host *host)
 	control_unwatch_and_close(host->guard);
 	control_unwatch_and_close(host->again);
 	free(host);
+}
+
+const char *host_place(const struct host *host)
+{
+	return host->place;
+}
+
+bool host_told(const struct host *host)
+{
+	return host->told;
 }
 
 unsigned int host_guest_domain(const struct host *host)

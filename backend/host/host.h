@@ -69,6 +69,10 @@ void host_serve(struct host *host, const struct host_ops *ops, void *context);
 /* All queues are stopped; unpins what its callers forgot, which it says. NULL is allowed. */
 void host_close(struct host *host);
 
+/* For messages: "at PATH" or "by descriptor N". */
+const char *host_place(const struct host *host);
+/* Whether a line has said already why the connection is lost. */
+bool host_told(const struct host *host);
 unsigned int host_guest_domain(const struct host *host);
 unsigned int host_backend_domain(const struct host *host);
 struct store_client *host_store(struct host *host);

@@ -106,7 +106,9 @@ uint64_t host_grants_sweep(struct host *host);
 
 struct host {
 	int fd; /* -1: lost */
+	char place[128]; /* where it attached, for messages */
 	bool orderly;
+	bool told; /* a line said why it is lost */
 	bool served; /* ->ops is there */
 	bool watched;
 	uint32_t sequence;

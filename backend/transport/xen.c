@@ -378,6 +378,28 @@ static int watch_keys(struct xen *xen)
 	return watch < 0 ? watch : 0;
 }
 
+static void say_failed(const struct xen_device *device, const struct host *host, const char *name,
+		       int err)
+{
+	if (host_told(host))
+		return;
+	if (err == -EBUSY)
+		log_error("%s: device '%s' is served by another back-end, or the process of one "
+			  "has not ended; end that one first, or name another device",
+			  device->name, name);
+	else if (err == -EPIPE)
+		log_error("%s: device '%s' cannot be served: the shim %s closed the connection; "
+			  "look whether it runs, then start this program anew",
+			  device->name, name, host_place(host));
+	else
+		log_error(
+			"%s: device '%s' cannot be found in the store of the guest %s: %s; a "
+			"device is CLASS/ID, such as vbd/51712, of at most %u characters, and its "
+			"directory names the front-end",
+			device->name, name, host_place(host), strerror(-err),
+			ATTACH_DEVICE_BYTES - 1);
+}
+
 struct xen *xen_open(struct xen_device *device, struct host *host, const char *name)
 {
 	struct xen *xen = calloc(1, sizeof(*xen));
@@ -406,15 +428,7 @@ struct xen *xen_open(struct xen_device *device, struct host *host, const char *n
 	host_serve(host, &xen_host_ops, xen);
 	return xen;
 fail:
-	if (err == -EBUSY)
-		log_error("%s: device '%s' is served by another back-end, or the process of one "
-			  "has not ended; end that one first, or name another device",
-			  device->name, name);
-	else
-		log_error("%s: device '%s' cannot be found in the store: %s; a device is CLASS/ID, "
-			  "such as vbd/51712, of at most %u characters, and its directory names the "
-			  "front-end",
-			  device->name, name, strerror(-err), ATTACH_DEVICE_BYTES - 1);
+	say_failed(device, host, name, err);
 	if (xen)
 		free(xen->slots);
 	free(xen);

@@ -60,6 +60,21 @@ ok 'load: two ways to a back-end' refuses 'exclude' "$BUILD/pvkit-load" --socket
 ok 'top: a folder that is none' refuses 'Not a directory' env PVKIT_STATS_DIR=/dev/null "$BUILD/pvkit-top" --once
 ok 'top: an output that takes nothing' refuses 'output' sh -c "$BUILD/pvkit-top --json --once >/dev/full"
 
+# Who listens and is no shim: hangs up at once, or says what makes no sense.
+listener() { # NAME closes|babbles
+	spawn "$1" perl -MSocket -e 'my ($s, $c, $hello); socket($s, AF_UNIX, SOCK_SEQPACKET, 0) && bind($s, sockaddr_un($ARGV[0])) &&
+		listen($s, 1) && accept($c, $s) && recv($c, $hello, 100, 0);
+		exit(0) if $ARGV[1] eq "closes"; send($c, "x" x 64, 0); sleep(600)' "$scratch/$1.sock" "$2"
+	within 10 test -S "$scratch/$1.sock"
+}
+exits=1 ok 'netd: no shim at all' refuses "at $scratch/none.sock: No such file.*; start pvkit-shim first, with --attach=" "$netd" --attach="$scratch/none.sock" --device=vif/0 --link=null
+listener mute closes
+exits=1 ok 'netd: a shim that hangs up' refuses "at $scratch/mute.sock: the connection was closed; start pvkit-shim" "$netd" --attach="$scratch/mute.sock" --device=vif/0 --link=null
+listener babbler babbles
+exits=1 ok 'netd: a shim that is none' refuses "the shim at $scratch/babbler.sock: it sent a message that is none" "$netd" --attach="$scratch/babbler.sock" --device=vif/0 --link=null
+stop babbler
+rm -f "$scratch"/*.sock
+
 # What another process holds.
 spawn first "$blkd" --socket-path="$scratch/first.sock" --blk-file="$scratch/good.img"
 within 10 test -S "$scratch/first.sock"
