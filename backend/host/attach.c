@@ -30,6 +30,9 @@
 #define CLAIM_MS       1000
 #define CLAIM_AGAIN_NS 50000000
 
+/* Between the ends of two sockets of a process that ends. */
+#define HANG_UP_MS 100
+
 static int64_t now_ms(void)
 {
 	struct timespec time;
@@ -46,16 +49,17 @@ void host_signal_again(struct host *host)
 		return;
 }
 
-/* The connection is over: nothing more comes, nothing more goes. */
-int host_broken(struct host *host, const char *why)
+static void say_broken(struct host *host, const char *whose, const char *why)
 {
-	if (host->fd < 0)
-		return -EPIPE;
-	if (why)
-		log_error("the shim %s: %s; the connection is closed. Start this program anew",
-			  host->place, why);
-	host->orderly = !why;
-	host->told = why;
+	log_error("the shim %s: %s%s; the connection is closed. Start this program anew",
+		  host->place, whose, why);
+	host->told = true;
+}
+
+/* The connection is over: nothing more comes, nothing more goes. */
+static int hang_up(struct host *host)
+{
+	host->orderly = !host->told;
 	if (host->watched)
 		control_unwatch(host->fd);
 	host->watched = false;
@@ -63,6 +67,15 @@ int host_broken(struct host *host, const char *why)
 	host->fd = -1;
 	host_signal_again(host);
 	return -EPIPE;
+}
+
+int host_broken(struct host *host, const char *why)
+{
+	if (host->fd < 0)
+		return -EPIPE;
+	if (why)
+		say_broken(host, "", why);
+	return hang_up(host);
 }
 
 static int receive_failed(struct host *host, int err)
@@ -168,18 +181,29 @@ static void on_guard(void *context, uint32_t events)
 		host_broken(host, "a file that it gave us shrank");
 }
 
-/* A shim that ends closes our socket before its store, whichever we see first. */
-static bool shim_hung_up(void *context)
+/* A shim that ends closes our socket and its store, in an order that is nobody's. */
+static bool shim_hung_up(const struct host *host)
 {
-	const struct host *host = context;
 	struct pollfd ended = {.fd = host->fd};
 
-	return host->fd < 0 || (poll(&ended, 1, 0) == 1 && ended.revents & (POLLHUP | POLLERR));
+	return host->fd < 0 ||
+	       (poll(&ended, 1, HANG_UP_MS) == 1 && ended.revents & (POLLHUP | POLLERR));
+}
+
+static void say_store_lost(void *context, const char *why)
+{
+	struct host *host = context;
+
+	if (!shim_hung_up(host))
+		say_broken(host, "its store: ", why);
 }
 
 static void on_store_lost(void *context)
 {
-	host_broken(context, shim_hung_up(context) ? NULL : "its store is lost");
+	struct host *host = context;
+
+	if (host->fd >= 0)
+		hang_up(host);
 }
 
 void host_serve(struct host *host, const struct host_ops *ops, void *context)
@@ -296,7 +320,7 @@ static int open_store(struct host *host)
 	host->store = store_client_open(answer.fds[0]);
 	if (!host->store)
 		return -errno;
-	store_client_on_lost(host->store, on_store_lost, shim_hung_up, host);
+	store_client_on_lost(host->store, on_store_lost, say_store_lost, host);
 	return 0;
 }
 
@@ -307,7 +331,8 @@ static void say_failed(const struct host *host, const struct host_options *optio
 	if (options->path)
 		log_error("cannot attach to the guest at %s: %s; start pvkit-shim first, with "
 			  "--attach=%s",
-			  options->path, err == -EPIPE ? "the connection was closed" : strerror(-err),
+			  options->path,
+			  err == -EPIPE ? "the connection was closed" : strerror(-err),
 			  options->path);
 	else
 		log_error("cannot attach to the guest by descriptor %d: %s; it must be a connected "

@@ -41,7 +41,7 @@ struct store_client {
 	bool told; /* that it is lost */
 	uint32_t request, serial;
 	void (*lost)(void *context);
-	bool (*over)(void *context);
+	void (*say)(void *context, const char *why);
 	void *lost_context;
 	struct store_watch watches[STORE_CLIENT_WATCHES];
 	/* What comes, up to one message. */
@@ -84,7 +84,9 @@ static int lose(struct store_client *client, const char *why)
 {
 	if (client->fd < 0)
 		return -EPIPE;
-	if (!client->over || !client->over(client->lost_context))
+	if (client->say)
+		client->say(client->lost_context, why);
+	else
 		log_error("the store: %s; the connection is closed. Start this program anew", why);
 	control_unwatch(client->fd);
 	close(client->fd);
@@ -429,9 +431,9 @@ void store_client_close(struct store_client *client)
 }
 
 void store_client_on_lost(struct store_client *client, void (*lost)(void *context),
-			  bool (*over)(void *context), void *context)
+			  void (*say)(void *context, const char *why), void *context)
 {
 	client->lost = lost;
-	client->over = over;
+	client->say = say;
 	client->lost_context = context;
 }

@@ -21,9 +21,12 @@ struct store_client;
 /* @fd: a connected stream socket, which is taken over. NULL with errno set. */
 struct store_client *store_client_open(int fd);
 void store_client_close(struct store_client *client); /* NULL is allowed */
-/* @over: NULL, or whether its end is part of a greater one, of which nothing is to be said. */
+/*
+ * @say: NULL, or what says that it is lost and why, at once; maybe nothing, where that is part of a
+ * greater end. @lost comes later, from the loop.
+ */
 void store_client_on_lost(struct store_client *client, void (*lost)(void *context),
-			  bool (*over)(void *context), void *context);
+			  void (*say)(void *context, const char *why), void *context);
 
 #define STORE_NO_TRANSACTION 0U
 
