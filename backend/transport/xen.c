@@ -353,14 +353,19 @@ static int find_directories(struct xen *xen, const char *name)
 		 (int)(slash - name), name, guest, slash + 1);
 	snprintf(home, sizeof(home), "/local/domain/%u/", guest);
 	got = xen_device_read(xen->device, STORE_KEY_FRONTEND, text, sizeof(text));
-	if (got == -ENOENT)
+	if (got == -ENOENT) {
+		log_warn("%s: the guest %s has no device '%s' yet; waiting until it is plugged in; "
+			 "the "
+			 "shim makes one for each --disk or --net with bus=pv",
+			 xen->device->name, host_place(xen->host), name);
 		snprintf(xen->front, sizeof(xen->front), "/local/domain/%u/device/%s", guest, name);
-	else if (got < 0)
+		return 0;
+	}
+	if (got < 0)
 		return got;
-	else if (strncmp(text, home, strlen(home)) != 0)
+	if (strncmp(text, home, strlen(home)) != 0)
 		return -EINVAL;
-	else
-		memcpy(xen->front, text, sizeof(xen->front));
+	memcpy(xen->front, text, sizeof(xen->front));
 	return 0;
 }
 

@@ -182,6 +182,9 @@ fails() {
 	ok 'a read-only disk for xen' fails f5 'read-only; use --reads=100' --reads=0 -- $disk --read-only
 	ok 'a device that nobody has' fails f6 'attached, and does not serve vbd/51712' --timeout=1 -- \
 		pvkit-blkd --device=vbd/99 --engine=null --null-size=1G
+	ok 'whose back-end says what it waits for' says "$scratch/f6-daemon.log" \
+		"at $scratch/f6.xen has no device 'vbd/99' yet; waiting"
+	ok 'in one line' same lines "$(wc -l <"$scratch/f6-daemon.log")" 1
 }
 leaves_no_socket() {
 	spawn left "$BUILD/pvkit-load" --attach="$scratch/left.xen"
