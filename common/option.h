@@ -51,7 +51,7 @@ struct option_spec {
 struct program_spec {
 	const char *name;      /* "pvkit-blkd" */
 	const char *summary;   /* one line, for NAME in the man page */
-	const char *usage;     /* what follows the name in the first line of the help */
+	const char *usage;     /* what follows the name in the first lines of the help; a line a form */
 	const char *description; /* man page: paragraphs, separated by a blank line */
 	const char *examples;  /* man page and help: lines shown as they are */
 	const char *exit_status; /* lines "N<tab>meaning" */

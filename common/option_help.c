@@ -54,8 +54,8 @@ static void help_option(const struct option_spec *spec, const char *dashes, int 
 {
 	char argument[256];
 	const char *value = option_argument(spec, argument, sizeof(argument));
-	int column =
-		printf("%*s%s%s%s%s", indent, "", dashes, spec->name, *value ? "=" : "", value);
+	const char *equals = *value ? "=" : *dashes ? "" : OPTION_LISTED_FLAG;
+	int column = printf("%*s%s%s%s%s", indent, "", dashes, spec->name, equals, value);
 
 	/* Two blanks at least between the columns. */
 	help_fill(spec->help ? spec->help : "", HELP_COLUMN + indent - 2,
@@ -102,9 +102,23 @@ static void help_exit_status(const char *text)
 	}
 }
 
+static void help_usage(const struct program_spec *program)
+{
+	const char *usage = program->usage ? program->usage : "[OPTION]...";
+	const char *title = "Usage:";
+
+	while (*usage) {
+		size_t length = strcspn(usage, "\n");
+
+		printf("%-6s %s %.*s\n", title, program->name, (int)length, usage);
+		usage += length + (usage[length] == '\n');
+		title = "";
+	}
+}
+
 void option_print_help(const struct program_spec *program)
 {
-	printf("Usage: %s %s\n", program->name, program->usage ? program->usage : "[OPTION]...");
+	help_usage(program);
 	help_fill(program->summary, 0, 0);
 	if (program->options[0].name && program->options[0].kind != OPTION_HEADING)
 		printf("\nOptions:\n");

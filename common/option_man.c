@@ -120,6 +120,8 @@ static void man_option(const struct option_spec *spec, const char *dashes)
 		fputs("=\\fI", stdout);
 		man_string(value);
 		fputs("\\fR", stdout);
+	} else if (!*dashes) {
+		man_string(OPTION_LISTED_FLAG);
 	}
 	putchar('\n');
 	man_paragraphs(spec->help && *spec->help ? spec->help : "No further description.");
@@ -161,21 +163,35 @@ static void man_exit_status(const char *text)
 	}
 }
 
-void option_print_man(const struct program_spec *program)
+static void man_synopsis(const struct program_spec *program)
 {
 	const char *usage = program->usage ? program->usage : "[OPTION]...";
 
+	while (*usage) {
+		size_t length = strcspn(usage, "\n");
+
+		fputs("\\fB", stdout);
+		man_string(program->name);
+		fputs("\\fR ", stdout);
+		man_text(usage, length);
+		putchar('\n');
+		usage += length + (usage[length] == '\n');
+		if (*usage)
+			puts(".br");
+	}
+}
+
+void option_print_man(const struct program_spec *program)
+{
 	fputs(".TH ", stdout);
 	man_upper(program->name);
 	printf(" 1 %s \"pvkit %s\" \"pvkit manual\"\n.SH NAME\n", MAN_DATE, PVKIT_VERSION);
 	man_string(program->name);
 	fputs(" \\- ", stdout);
 	man_string(program->summary);
-	fputs("\n.SH SYNOPSIS\n\\fB", stdout);
-	man_string(program->name);
-	fputs("\\fR ", stdout);
-	man_string(usage);
-	puts("\n.SH DESCRIPTION");
+	puts("\n.SH SYNOPSIS");
+	man_synopsis(program);
+	puts(".SH DESCRIPTION");
 	man_paragraphs(program->description ? program->description : program->summary);
 	puts(".SH OPTIONS");
 	man_table(program->options, "--");

@@ -30,6 +30,9 @@ void option_join_choices(const struct option_spec *spec, char *text, size_t size
 /* How help and man page name the value; "" for a flag. */
 const char *option_argument(const struct option_spec *spec, char *text, size_t size);
 
+/* A flag stands alone on a command line; in a list it can be switched off. */
+#define OPTION_LISTED_FLAG "[=on|off]"
+
 /* What option_parse() answers by itself, as a table for the help and the man page. */
 extern const struct option_spec option_common[];
 

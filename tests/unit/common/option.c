@@ -120,7 +120,7 @@ static const struct option_spec options[] = {
 static const struct program_spec program = {
 	.name = "pvkit-test",
 	.summary = "test the options",
-	.usage = "--socket=PATH [OPTION]...",
+	.usage = "--socket=PATH [OPTION]...\n--other [OPTION]...",
 	.description = "First paragraph. Second sentence.\n\nSecond paragraph, of a text that is "
 		       "long enough to be filled over more than one line of the source.\n",
 	.examples = "pvkit-test --socket=a\n.hidden '--cpus=2'",
@@ -407,6 +407,10 @@ static void help_agrees_with_the_table(void **state)
 	assert_string_equal(outcome.err, "");
 	for_each_name(options, "--", in_help, outcome.out);
 	in_help(outcome.out, "--print-man");
+	in_help(outcome.out, "Usage: pvkit-test --socket=PATH [OPTION]...\n"
+			     "       pvkit-test --other [OPTION]...\n");
+	in_help(outcome.out, "\n      read-only[=on|off]");
+	in_help(outcome.out, "\n  --verbose  ");
 	in_help(outcome.out, "io_uring|libaio|null");
 	assert_non_null(
 		strstr(outcome.out, "\nExit status:\n  0     Success.\n  1     Failure.\n"));
@@ -431,6 +435,8 @@ static void man_page_agrees_and_is_clean(void **state)
 
 	assert_int_equal(outcome.status, 0);
 	for_each_name(options, "--", in_man, outcome.out);
+	assert_non_null(strstr(outcome.out, "OPTION]...\n.br\n\\fBpvkit\\-test\\fR \\-\\-other"));
+	assert_non_null(strstr(outcome.out, "\\fBread\\-only\\fR[=on|off]\n"));
 	assert_non_null(strstr(outcome.out, ".dot \\(aqquote\\(aq \\eback"));
 	assert_non_null(strstr(outcome.out, "\n\\&.hidden"));
 	if (system("command -v mandoc >/dev/null") != 0)
