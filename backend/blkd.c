@@ -105,7 +105,8 @@ static const struct option_spec blkd_options[] = {
 static const struct program_spec blkd_program = {
 	.name = "pvkit-blkd",
 	.summary = "serve a disk image to a virtual machine, as virtio or as Xen's block device",
-	.usage = "--socket-path PATH --blk-file IMAGE [OPTION...]",
+	.usage = "--socket-path PATH --blk-file IMAGE [OPTION...]\n"
+		 "--attach PATH --device vbd/ID --blk-file IMAGE [OPTION...]",
 	.description =
 		"pvkit-blkd serves one raw image or block device as a virtio disk to any vhost-user "
 		"front-end: pvkit-shim, QEMU, user-mode Linux. Requests go straight from the guest's "

@@ -88,7 +88,8 @@ static const struct option_spec netd_options[] = {
 static const struct program_spec netd_program = {
 	.name = "pvkit-netd",
 	.summary = "serve a network device to a virtual machine",
-	.usage = "--socket-path PATH --link LINK [OPTION...]",
+	.usage = "--socket-path PATH --link LINK [OPTION...]\n"
+		 "--attach PATH --device vif/ID --link LINK [OPTION...]",
 	.description =
 		"pvkit-netd serves a virtio network device to any vhost-user front-end: pvkit-shim, "
 		"QEMU, user-mode Linux, DPDK; or, with --attach, Xen's network device to a guest of "
