@@ -159,7 +159,7 @@ static const struct option_spec disk_options[] = {
 	{.name = "bus", .kind = OPTION_CHOICE, .offset = DISK(bus), .choices = bus_names,
 	 .help = "How the guest sees it. By default virtio in --mode hvm, and pv in the modes pv and xen."},
 	{.name = "readonly", .kind = OPTION_FLAG, .offset = DISK(read_only),
-	 .help = "The guest may not write."},
+	 .help = "The guest may not write. By default it may."},
 	{.name = "engine", .kind = OPTION_CHOICE, .offset = DISK(engine_choice), .choices = engine_names,
 	 .help = "How pvkit-blkd accesses the image. null, which moves no data, takes size in place of "
 		 "path."},
@@ -175,7 +175,7 @@ static const struct option_spec disk_options[] = {
 	 .help = "The serial number that the guest sees, on either bus: up to 20 printable characters, no "
 		 "blanks and no slashes."},
 	{.name = "packed", .kind = OPTION_FLAG, .offset = DISK(packed),
-	 .help = "Offer packed rings to the guest."},
+	 .help = "Offer packed rings to the guest. By default only split ones."},
 	{.name = "size", .kind = OPTION_SIZE, .offset = DISK(size), .argument = "SIZE", .minimum = 512,
 	 .maximum = DISK_NULL_SIZE_MAX, .help = "The size of a disk of engine=null."},
 	{0},
@@ -209,7 +209,7 @@ static const struct option_spec net_options[] = {
 		 "key rate, BYTES,MICROSECONDS, of the device's back-end directory. By default there is no "
 		 "limit."},
 	{.name = "packed", .kind = OPTION_FLAG, .offset = NET(packed),
-	 .help = "Offer packed rings to the guest."},
+	 .help = "Offer packed rings to the guest. By default only split ones."},
 	{0},
 };
 
@@ -251,7 +251,7 @@ static const struct option_spec shim_options[] = {
 	{.name = "net", .kind = OPTION_LIST, .offset = FIELD(nets), .argument = "KEY=VALUE,...",
 	 .list = net_options, .list_size = sizeof(struct shim_net),
 	 .count_offset = FIELD(nets_count), .list_max = CONFIG_DEVICES_MAX,
-	 .help = "A network interface; repeat it for more. Keys:"},
+	 .help = "A network interface; repeat it for more. Alone, LINK stands for link=LINK. Keys:"},
 	{.name = "attach", .kind = OPTION_STRING, .offset = FIELD(attach), .argument = "PATH",
 	 .minimum = 1,
 	 .help = "Listen at PATH for back-ends of paravirtual devices that the shim does not start "
