@@ -3,16 +3,18 @@
  * Event channels: one Linux interrupt a port.
  *
  * The first ports have an MSI-X vector each, and are the PCI core's interrupts: the event reaches
- * its handler on the CPU that the administrator chose, and no code of ours runs on the way. The
- * others share vector 0. Its handler takes the bits of the pending page word by word and calls the
- * interrupt of each: descriptors of our own with the edge-triggered flow, which notes an event that
- * comes while the handler runs or is disabled, and delivers it when it ends or is enabled again.
+ * its handler on the CPU that the administrator chose, and all that we do on the way is to count it
+ * (event_meter.c). The others share vector 0. Its handler takes the bits of the pending page word
+ * by word and calls the interrupt of each: descriptors of our own with the edge-triggered flow,
+ * which notes an event that comes while the handler runs or is disabled, and delivers it when it
+ * ends or is enabled again.
  *
  * An interrupt that is enabled again asks the chip to send it once more: by a bit of our own and an
  * irq_work, since the pending page belongs to the sender and its vector may be busy.
  *
- * Back-ends may notify as often as they like. A bit is a bit: a pass over the page calls each
- * handler once, and what is set during the pass comes with an interrupt of its own.
+ * A bit is a bit: a pass over the page calls each handler once, and what is set during the pass
+ * comes with an interrupt of its own. How often a back-end may interrupt for nothing, with or
+ * without a bit, its vector's meter says.
  */
 #include <linux/bitmap.h>
 #include <linux/cpumask.h>
@@ -24,6 +26,7 @@
 #include <linux/slab.h>
 
 #include "guest-kernel-module/event_channel.h"
+#include "guest-kernel-module/event_meter.h"
 #include "guest-kernel-module/platform.h"
 #include "guest-kernel-module/pvkit.h"
 
@@ -32,6 +35,7 @@ static struct {
 	unsigned int *irq; /* by port, of those behind vector 0; 0: none */
 	unsigned long *again; /* by port: to be called once more */
 	struct irq_work work;
+	struct pvkit_event_meter zero; /* of vector 0 */
 	u32 generation; /* rises when the platform forgets all ports */
 	atomic_t open;
 	atomic_t stray; /* bits of ports that nobody has */
@@ -50,11 +54,10 @@ static void call_port(u32 port)
 		atomic_inc(&events.stray);
 }
 
-irqreturn_t pvkit_events_demultiplex(void)
+static void demultiplex(void)
 {
 	struct platform_pending *pending = events.platform->pending;
 	u32 words = BITS_TO_LONGS(events.platform->ports), word;
-	irqreturn_t result = IRQ_NONE;
 
 	for (word = 0; word < words; word++) {
 		unsigned long bits, bit;
@@ -72,9 +75,18 @@ irqreturn_t pvkit_events_demultiplex(void)
 			if (port < events.platform->ports)
 				call_port(port);
 		}
-		result = IRQ_HANDLED;
 	}
-	return result;
+}
+
+static irqreturn_t vector_zero(int irq, void *context)
+{
+	pvkit_meter_charge(&events.zero);
+	demultiplex();
+	/*
+	 * Also where no bit was set: of an interrupt that nobody cares for the kernel disables the
+	 * vector for good, with all ports behind it.
+	 */
+	return IRQ_HANDLED;
 }
 
 /* In hard interrupt context, interrupts off. */
@@ -132,6 +144,23 @@ static void port_irq_destroy(u32 port, unsigned int irq)
 	irq_free_desc(irq);
 }
 
+/* ---- ports with a vector --------------------------------------------------------------------- */
+
+static irqreturn_t vector_own(int irq, void *context)
+{
+	struct pvkit_event *event = context;
+
+	pvkit_meter_charge(&event->own);
+	return event->handler(irq, event->context);
+}
+
+void pvkit_event_worked(const struct pvkit_event *event)
+{
+	if (event->meter)
+		pvkit_meter_pay(event->meter);
+}
+EXPORT_SYMBOL_GPL(pvkit_event_worked);
+
 /* ---- opening and closing --------------------------------------------------------------------- */
 
 static s64 port_close(u32 port)
@@ -154,20 +183,29 @@ int pvkit_event_attach(struct pvkit_event *event, u32 port, irq_handler_t handle
 	irq = own ? pvkit_platform_irq(platform, port) : port_irq_create(port);
 	if (irq < 0)
 		return irq;
-	result = request_irq(irq, handler, 0, name, context);
-	if (result) {
-		if (!own)
-			irq_free_desc(irq);
-		return result;
-	}
 	*event = (struct pvkit_event){
 		.port = port,
 		.irq = irq,
 		.doorbell = pvkit_platform_doorbell(platform, port),
+		.handler = handler,
 		.context = context,
+		.meter = own ? &event->own : &events.zero,
 		.generation = events.generation,
 		.kept = true,
 	};
+	/* From here on it may come, where it has a vector. */
+	if (own) {
+		pvkit_meter_open(&event->own, irq);
+		result = request_irq(irq, vector_own, 0, name, event);
+	} else {
+		result = request_irq(irq, handler, 0, name, context);
+	}
+	if (result) {
+		if (!own)
+			irq_free_desc(irq);
+		*event = (struct pvkit_event){};
+		return result;
+	}
 	if (!own) {
 		/* The event is complete, and so is the interrupt; pairs with call_port(). */
 		smp_store_release(&events.irq[port], irq);
@@ -225,7 +263,9 @@ void pvkit_event_close(struct pvkit_event *event)
 		return;
 	own = event->port < events.platform->vectors;
 	/* Masks it; the handler is over afterwards. */
-	free_irq(event->irq, event->context);
+	if (own)
+		pvkit_meter_close(&event->own);
+	free_irq(event->irq, own ? event : event->context);
 	if (!event->kept && event->generation == events.generation)
 		port_close(event->port);
 	if (!own)
@@ -239,22 +279,35 @@ EXPORT_SYMBOL_GPL(pvkit_event_close);
 
 int pvkit_events_start(struct pvkit_platform *platform)
 {
+	int irq = pvkit_platform_irq(platform, 0), error = -ENOMEM;
+
+	if (irq < 0)
+		return irq;
 	events.irq = kvcalloc(platform->ports, sizeof(*events.irq), GFP_KERNEL);
 	events.again = bitmap_zalloc(platform->ports, GFP_KERNEL);
-	if (!events.irq || !events.again) {
-		kvfree(events.irq);
-		bitmap_free(events.again);
-		return -ENOMEM;
-	}
+	if (!events.irq || !events.again)
+		goto no_interrupt;
 	events.work = IRQ_WORK_INIT_HARD(call_again);
 	events.platform = platform;
 	atomic_set(&events.open, 0);
 	atomic_set(&events.stray, 0);
-	return 0;
+	pvkit_meter_open(&events.zero, irq);
+	/* Never in a thread: it calls the handlers of other interrupts, as an interrupt. */
+	error = request_irq(irq, vector_zero, IRQF_NO_THREAD, "pvkit", &events);
+	if (!error)
+		return 0;
+	pr_err("pvkit: vector 0 has no interrupt (%d)\n", error);
+
+no_interrupt:
+	kvfree(events.irq);
+	bitmap_free(events.again);
+	return error;
 }
 
 void pvkit_events_stop(void)
 {
+	pvkit_meter_close(&events.zero);
+	free_irq(events.zero.irq, &events);
 	irq_work_sync(&events.work);
 	kvfree(events.irq);
 	bitmap_free(events.again);
@@ -270,7 +323,7 @@ void pvkit_events_forgotten(void)
 
 void pvkit_events_show(struct seq_file *file)
 {
-	seq_printf(file, "ports %u\nvectors %u\nopen %d\nstray %d\n", events.platform->ports,
-		   events.platform->vectors, atomic_read(&events.open),
-		   atomic_read(&events.stray));
+	seq_printf(file, "ports %u\nvectors %u\nopen %d\nstray %d\nstorms %u\n",
+		   events.platform->ports, events.platform->vectors, atomic_read(&events.open),
+		   atomic_read(&events.stray), pvkit_meter_storms());
 }

@@ -12,13 +12,10 @@ struct pvkit_event;
 struct pvkit_platform;
 struct seq_file;
 
-/* Events that are open by then are those of @platform->ports. The caller has no interrupt yet. */
+/* @platform has its vectors; the interrupt of vector 0 is taken here. */
 int pvkit_events_start(struct pvkit_platform *platform);
-/* All events are closed, and nobody calls pvkit_events_demultiplex() any more. */
+/* All events are closed. */
 void pvkit_events_stop(void);
-
-/* Vector 0 came. In hard interrupt context. */
-irqreturn_t pvkit_events_demultiplex(void);
 
 /*
  * The platform closed all ports by itself, so events that are open name nothing any more: closing

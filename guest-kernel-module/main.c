@@ -9,6 +9,7 @@
  *	control			what the host asks of the guest
  *	store			requests and events, by ring page
  *	grant_table, event_channel	pages that a back-end may use; one interrupt a port
+ *	event_meter		how often one may come for nothing
  *	─────────────────────────── platform.h
  *	platform, hypercall	PCI device, CPUID, port I/O
  *

@@ -8,7 +8,6 @@
  * happens in between, nothing of ours is left in the shim.
  */
 #include <linux/delay.h>
-#include <linux/irq.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -96,15 +95,10 @@ int pvkit_platform_irq(struct pvkit_platform *platform, u32 vector)
 	return pci_irq_vector(container_of(platform, struct pci_platform, platform)->pci, vector);
 }
 
-static irqreturn_t vector_zero(int irq, void *context)
-{
-	return pvkit_events_demultiplex();
-}
-
 static int open_vectors(struct pci_platform *pp)
 {
 	unsigned int wanted = vectors ?: VECTORS_BASE + VECTORS_PER_CPU * num_possible_cpus();
-	int got, error;
+	int got;
 
 	wanted = clamp_t(unsigned int, wanted, 1, platform_read32(pp, PLATFORM_REG_VECTORS) ?: 1);
 	got = pci_alloc_irq_vectors(pp->pci, 1, wanted, PCI_IRQ_MSIX);
@@ -113,19 +107,7 @@ static int open_vectors(struct pci_platform *pp)
 		return got;
 	}
 	pp->platform.vectors = got;
-	/* Never in a thread: it calls the handlers of other interrupts, as an interrupt. */
-	error = request_irq(pci_irq_vector(pp->pci, 0), vector_zero, IRQF_NO_THREAD, "pvkit", pp);
-	if (error) {
-		dev_err(&pp->pci->dev, "vector 0 has no interrupt (%d)\n", error);
-		pci_free_irq_vectors(pp->pci);
-	}
-	return error;
-}
-
-static void close_vectors(struct pci_platform *pp)
-{
-	free_irq(pci_irq_vector(pp->pci, 0), pp);
-	pci_free_irq_vectors(pp->pci);
+	return 0;
 }
 
 /*
@@ -150,12 +132,12 @@ static int open_services(struct pci_platform *pp)
 	error = pvkit_grants_start(platform);
 	if (error)
 		return error;
-	error = pvkit_events_start(platform);
-	if (error)
-		goto no_events;
 	error = open_vectors(pp);
 	if (error)
 		goto no_vectors;
+	error = pvkit_events_start(platform);
+	if (error)
+		goto no_events;
 	error = set_vectors(pp, platform->vectors);
 	if (error)
 		goto no_store;
@@ -174,10 +156,10 @@ no_scan:
 	pvkit_store_stop();
 no_store:
 	platform_call(PLATFORM_OP_SET_VECTORS, 0);
-	close_vectors(pp);
-no_vectors:
 	pvkit_events_stop();
 no_events:
+	pci_free_irq_vectors(pp->pci);
+no_vectors:
 	pvkit_grants_stop(!reset_platform(&pp->pci->dev));
 	return error;
 }
@@ -188,8 +170,8 @@ static void close_services(struct pci_platform *pp)
 	pvkit_scan_stop();
 	pvkit_store_stop();
 	set_vectors(pp, 0);
-	close_vectors(pp);
 	pvkit_events_stop();
+	pci_free_irq_vectors(pp->pci);
 	pvkit_grants_stop(!reset_platform(&pp->pci->dev));
 }
 

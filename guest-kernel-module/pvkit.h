@@ -18,6 +18,7 @@
 #include <linux/list.h>
 #include <linux/mm_types.h>
 #include <linux/mutex.h>
+#include <linux/timer.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>
 
@@ -100,13 +101,28 @@ __printf(3, 4) void pvkit_device_fail(struct pvkit_device *device, int error,
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
-/* An event channel of ours, unbound for the device's back-end, behind a Linux interrupt. */
+/* Of an interrupt that must not come for nothing too often: event_meter.c's. */
+struct pvkit_event_meter {
+	unsigned int irq;
+	unsigned int unpaid; /* interrupts that brought no work; its handler's, and who pays */
+	unsigned long since; /* jiffies, of the budget that is being spent; the handler's */
+	struct timer_list timer; /* while it is off */
+	bool told;
+};
+
+/*
+ * An event channel of ours, unbound for the device's back-end, behind a Linux interrupt. Stays
+ * where it is while it is open.
+ */
 struct pvkit_event {
 	u32 port;
 	unsigned int irq; /* for affinity, disable_irq() and the like */
 	void __iomem *doorbell;
 	/* The event code's. */
+	irq_handler_t handler;
 	void *context;
+	struct pvkit_event_meter *meter; /* its own, or that of vector 0 */
+	struct pvkit_event_meter own;
 	u32 generation;
 	bool kept; /* the port is not ours to close */
 };
@@ -120,6 +136,13 @@ int pvkit_event_open(struct pvkit_device *device, struct pvkit_event *event, irq
 		     const char *name, void *context, int vcpu);
 /* The handler is over when it returns. Harmless on an event that is all zeroes. */
 void pvkit_event_close(struct pvkit_event *event);
+
+/*
+ * There was something to do: to be called whenever the driver finds work on the event's ring, from
+ * any context. An event that comes many times without that is a storm, and is held back. Harmless
+ * on an event that is all zeroes.
+ */
+void pvkit_event_worked(const struct pvkit_event *event);
 
 /* From any context; ordered after all earlier stores. */
 static inline void pvkit_event_notify(const struct pvkit_event *event)

@@ -195,6 +195,7 @@ static bool receive(void *data, u32 size)
 			return false;
 		}
 		if (got) {
+			pvkit_event_worked(&store.event);
 			pvkit_event_notify(&store.event);
 			data += got;
 			size -= got;

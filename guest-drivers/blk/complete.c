@@ -112,9 +112,12 @@ static void complete_list(struct pvd_request *first)
 irqreturn_t pvd_interrupt(int irq, void *context)
 {
 	struct pvd_queue *queue = context;
+	struct pvd_request *first = collect_open(queue);
 
 	queue->interrupts++;
-	complete_list(collect_open(queue));
+	if (first)
+		pvkit_event_worked(&queue->event);
+	complete_list(first);
 	return IRQ_HANDLED;
 }
 

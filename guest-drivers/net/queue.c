@@ -96,6 +96,10 @@ static int poll(struct napi_struct *napi, int budget)
 	u64_stats_inc(&stats->polls);
 	u64_stats_update_end(&stats->sync);
 	done = pvnet_rx_poll(queue, budget);
+	if (busy || done) {
+		pvkit_event_worked(&queue->rx_event);
+		pvkit_event_worked(&queue->tx_event);
+	}
 	if (!pvnet_retired(queue->net))
 		pvnet_rx_refill(queue);
 	if (done < budget && settle(queue, done, busy || done))

@@ -3,6 +3,7 @@
  * The platform that the tests are.
  */
 #include <linux/irq.h>
+#include <linux/irq_work.h>
 #include <linux/irqflags.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -15,10 +16,102 @@
 struct fake_platform fake;
 EXPORT_SYMBOL_GPL(fake);
 
+/* ---- vectors, as MSI-X has them: masked is latched --------------------------------------------- */
+
+struct fake_vector {
+	int irq;
+	bool masked, latched;
+	struct irq_work again;
+};
+
+static struct fake_vector vectors[FAKE_VECTORS];
+
+static void vector_send(struct fake_vector *vector)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	if (vector->masked)
+		vector->latched = true;
+	else
+		generic_handle_irq(vector->irq);
+	local_irq_restore(flags);
+}
+
+static void vector_again(struct irq_work *work)
+{
+	vector_send(container_of(work, struct fake_vector, again));
+}
+
+static void vector_ack(struct irq_data *data)
+{
+}
+
+static void vector_mask(struct irq_data *data)
+{
+	struct fake_vector *vector = irq_data_get_irq_chip_data(data);
+
+	vector->masked = true;
+	fake.masks++;
+}
+
+static int vector_retrigger(struct irq_data *data)
+{
+	struct fake_vector *vector = irq_data_get_irq_chip_data(data);
+
+	irq_work_queue(&vector->again);
+	return 1;
+}
+
+static void vector_unmask(struct irq_data *data)
+{
+	struct fake_vector *vector = irq_data_get_irq_chip_data(data);
+
+	vector->masked = false;
+	if (vector->latched)
+		vector_retrigger(data);
+	vector->latched = false;
+}
+
+static struct irq_chip vector_chip = {
+	.name = "fake",
+	.irq_ack = vector_ack,
+	.irq_mask = vector_mask,
+	.irq_unmask = vector_unmask,
+	.irq_retrigger = vector_retrigger,
+};
+
+static int vectors_create(void)
+{
+	struct fake_vector *vector;
+
+	for (vector = vectors; vector < vectors + FAKE_VECTORS; vector++) {
+		vector->irq = irq_alloc_desc(NUMA_NO_NODE);
+		if (vector->irq < 0)
+			return vector->irq;
+		vector->again = IRQ_WORK_INIT_HARD(vector_again);
+		irq_set_chip_data(vector->irq, vector);
+		irq_set_chip_and_handler_name(vector->irq, &vector_chip, handle_edge_irq, "fake");
+	}
+	return 0;
+}
+
+static void vectors_destroy(void)
+{
+	struct fake_vector *vector;
+
+	for (vector = vectors; vector < vectors + FAKE_VECTORS; vector++) {
+		irq_work_sync(&vector->again);
+		irq_free_desc(vector->irq);
+	}
+}
+
 int pvkit_platform_irq(struct pvkit_platform *platform, u32 vector)
 {
-	return -EINVAL;
+	return vector < FAKE_VECTORS ? vectors[vector].irq : -EINVAL;
 }
+
+/* ---- calls ------------------------------------------------------------------------------------- */
 
 int pvkit_platform_sleep(void)
 {
@@ -56,6 +149,8 @@ s64 pvkit_hypercall_data(u32 number, u64 first, void *data, size_t size, u64 thi
 	return test_and_clear_bit(port->port, fake.bound) ? 0 : -EINVAL;
 }
 
+/* ---- coming and going -------------------------------------------------------------------------- */
+
 /*
  * User-mode Linux has 64 interrupts, and sets all of them aside for itself; the upper ones it never
  * uses.
@@ -77,7 +172,7 @@ static int prepare(void)
 		return error;
 	irq_free_descs(SPARE_IRQ, SPARE_IRQS);
 	prepared = true;
-	return 0;
+	return vectors_create();
 }
 
 int fake_start(void)
@@ -129,6 +224,8 @@ void fake_bus_stop(void)
 }
 EXPORT_SYMBOL_GPL(fake_bus_stop);
 
+/* ---- the other side ---------------------------------------------------------------------------- */
+
 void fake_set_pending(u32 port)
 {
 	set_bit(port % 64, (unsigned long *)&fake.platform.pending->word[port / 64]);
@@ -137,16 +234,16 @@ EXPORT_SYMBOL_GPL(fake_set_pending);
 
 void fake_interrupt(void)
 {
-	unsigned long flags;
-
-	local_irq_save(flags);
-	pvkit_events_demultiplex();
-	local_irq_restore(flags);
+	vector_send(&vectors[0]);
 }
 EXPORT_SYMBOL_GPL(fake_interrupt);
 
 void fake_notify(u32 port)
 {
+	if (port < fake.platform.vectors) {
+		vector_send(&vectors[port]);
+		return;
+	}
 	fake_set_pending(port);
 	fake_interrupt();
 }
@@ -154,8 +251,10 @@ EXPORT_SYMBOL_GPL(fake_notify);
 
 static void __exit tests_exit(void)
 {
-	if (prepared)
-		pvkit_bus_unregister();
+	if (!prepared)
+		return;
+	vectors_destroy();
+	pvkit_bus_unregister();
 }
 module_exit(tests_exit);
 

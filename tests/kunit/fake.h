@@ -11,6 +11,7 @@
 #include "guest-kernel-module/platform.h"
 
 #define FAKE_PORTS	200
+#define FAKE_VECTORS	4 /* that there are; platform.vectors of them are in use */
 #define FAKE_STORE_PORT 1
 #define FAKE_GRANTS	1024 /* a queue of the network has more than 512 */
 
@@ -18,6 +19,7 @@ struct fake_platform {
 	struct pvkit_platform platform;
 	DECLARE_BITMAP(bound, FAKE_PORTS);
 	unsigned int closes, sleeps;
+	unsigned int masks; /* of vectors that were masked */
 	u32 doorbell[FAKE_PORTS];
 };
 
@@ -34,11 +36,11 @@ void fake_stop(void);
 int fake_bus_start(void);
 void fake_bus_stop(void);
 
-/* As a back-end: bit, then interrupt. */
+/* As a back-end: the port's vector, or bit and vector 0. */
 void fake_notify(u32 port);
 /* The bit alone. */
 void fake_set_pending(u32 port);
-/* The interrupt alone. */
+/* Vector 0 alone. */
 void fake_interrupt(void);
 
 /* ---- the store ------------------------------------------------------------------------------- */
