@@ -173,25 +173,33 @@ static void put_class(struct toolstack_client *client, const struct toolstack_de
 	toolstack_client_directory(client, path, PV_BACKEND, PV_GUEST);
 }
 
-static int put_device(const struct toolstack_device *device)
+static void put_device(struct toolstack_client *client, const struct toolstack_device *device)
+{
+	put_class(client, device);
+	put_back(client, device);
+	put_front(client, device);
+}
+
+/* All that @put writes, in one transaction, for @device or NULL. 0 or -errno after a line. */
+static int put_at_once(void (*put)(struct toolstack_client *client,
+				   const struct toolstack_device *device),
+		       const struct toolstack_device *device)
 {
 	struct toolstack_client client;
 	int result = -EAGAIN;
 
 	for (unsigned int i = 0; result == -EAGAIN && i < TRIES_MAX; i++) {
 		toolstack_client_begin(&client);
-		put_class(&client, device);
-		put_back(&client, device);
-		put_front(&client, device);
+		put(&client, device);
 		result = toolstack_client_end(&client);
 	}
 	if (result < 0)
-		log_error("%s: cannot write its directories into the store: %s", device->name,
-			  strerror(-result));
+		log_error("%s: cannot write its directories into the store: %s",
+			  device ? device->name : "the guest", strerror(-result));
 	return result;
 }
 
-static void put_linux(struct toolstack_client *client)
+static void put_linux(struct toolstack_client *client, const struct toolstack_device *none)
 {
 	static const char *const names[] = {"control", "data", "error"};
 	char path[64];
@@ -210,19 +218,9 @@ static void put_linux(struct toolstack_client *client)
 
 int toolstack_serve_linux(unsigned int vcpus)
 {
-	struct toolstack_client client;
-	int result;
-
 	toolstack.linux_guest = true;
 	toolstack.vcpus = vcpus;
-
-	toolstack_client_begin(&client);
-	put_linux(&client);
-	result = toolstack_client_end(&client);
-	if (result < 0)
-		log_error("cannot write the guest's directories into the store: %s",
-			  strerror(-result));
-	return result;
+	return put_at_once(put_linux, NULL);
 }
 
 int toolstack_add(const struct toolstack_device *device)
@@ -231,7 +229,7 @@ int toolstack_add(const struct toolstack_device *device)
 
 	if (toolstack.count == TOOLSTACK_DEVICES_MAX)
 		return -ENOSPC;
-	result = put_device(device);
+	result = put_at_once(put_device, device);
 	if (!result)
 		toolstack.device[toolstack.count++] = *device;
 	return result;
@@ -348,7 +346,7 @@ static void put_fronts_anew(struct toolstack_client *client, const char *class)
  * owns counts against the new one. In one transaction, so that a back-end sees its front-end begin
  * anew, not go.
  */
-static void put_home_anew(struct toolstack_client *client)
+static void put_home_anew(struct toolstack_client *client, const struct toolstack_device *none)
 {
 	char path[32];
 
@@ -356,7 +354,7 @@ static void put_home_anew(struct toolstack_client *client)
 	toolstack_client_remove(client, path);
 	toolstack_client_directory(client, path, PV_GUEST, PV_GUEST);
 	if (toolstack.linux_guest)
-		put_linux(client);
+		put_linux(client, NULL);
 	for (unsigned int i = 0; i < toolstack.count; i++)
 		put_class(client, &toolstack.device[i]);
 	put_fronts_anew(client, "vbd");
@@ -366,18 +364,8 @@ static void put_home_anew(struct toolstack_client *client)
 /* The guest's connection too: its watches would fire for what is written next. */
 void toolstack_restarted(void)
 {
-	struct toolstack_client client;
-	int result = -EAGAIN;
-
 	pv_store_reset_guest();
-	for (unsigned int i = 0; result == -EAGAIN && i < TRIES_MAX; i++) {
-		toolstack_client_begin(&client);
-		put_home_anew(&client);
-		result = toolstack_client_end(&client);
-	}
-	if (result < 0)
-		log_error("cannot write the new guest's directories into the store: %s",
-			  strerror(-result));
+	put_at_once(put_home_anew, NULL);
 }
 
 void toolstack_close(void)
