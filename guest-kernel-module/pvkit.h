@@ -242,6 +242,16 @@ static inline bool pvkit_store_absent(int error)
 	return error == -ENOENT || error == -ERANGE || error == -EACCES;
 }
 
+/*
+ * Of the error of a write: the store understood and refuses, for a quota or for rights, and would
+ * again. All others may pass.
+ */
+static inline bool pvkit_store_refused(int error)
+{
+	return error == -ENOSPC || error == -EACCES || error == -EINVAL || error == -E2BIG ||
+	       error == -ENAMETOOLONG;
+}
+
 __printf(4, 5) int pvkit_store_write(struct pvkit_store_transaction transaction,
 				     const char *directory, const char *key,
 				     const char *format, ...);

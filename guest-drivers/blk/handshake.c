@@ -30,7 +30,7 @@ static struct pvd *given_up(struct pvd *pvd)
 static void do_again(struct pvd *pvd, int error)
 {
 	dev_warn_ratelimited(&pvd->device->dev,
-			     "the store does not tell of %s (%d): asking again\n",
+			     "the store fails the handshake with %s (%d): trying again\n",
 			     pvd->device->backend, error);
 	pvkit_device_ask_again(pvd->device);
 }
@@ -104,6 +104,15 @@ static int open_queues(struct pvd *pvd)
 	return i < pvd->terms.queues ? ret : 0;
 }
 
+/* The rings are in the store; now it is the back-end's turn. */
+static void tell_published(struct pvd *pvd)
+{
+	int ret = pvkit_device_switch(pvd->device, STORE_STATE_INITIALISED);
+
+	if (ret && ret != -ENOENT)
+		do_again(pvd, ret);
+}
+
 static void publish(struct pvd *pvd)
 {
 	const char *why = NULL;
@@ -133,11 +142,16 @@ static void publish(struct pvd *pvd)
 	ret = pvd_write_queues(pvd);
 	if (ret) {
 		disconnect(pvd, pvd->disk ? PVD_REQUEUE : PVD_FAIL);
-		fail(pvd, ret, "cannot write rings and event channels to %s", pvd->device->path);
+		if (pvkit_store_refused(ret))
+			fail(pvd, ret,
+			     "cannot write %u rings and event channels to %s: remove other nodes of this guest from the store, or load pvkit_blk with smaller queues=",
+			     terms.queues, pvd->device->path);
+		else
+			do_again(pvd, ret);
 		return;
 	}
 	pvd->phase = PVD_PUBLISHED;
-	pvkit_device_switch(pvd->device, STORE_STATE_INITIALISED);
+	tell_published(pvd);
 }
 
 /* ---- the disk -------------------------------------------------------------------------------- */
@@ -278,8 +292,11 @@ static void back_again(struct pvd *pvd, bool waits)
 		disconnect(pvd, PVD_REQUEUE);
 		pvd->phase = PVD_WAITING;
 		break;
+	case PVD_PUBLISHED: /* it finds our keys as they are */
+		if (waits)
+			tell_published(pvd);
+		break;
 	case PVD_WAITING:
-	case PVD_PUBLISHED: /* it finds our state and keys as they are */
 		break;
 	}
 	if (waits && pvd->phase == PVD_WAITING)

@@ -727,6 +727,67 @@ static void store_fails_the_disk(struct kunit *test)
 	store_fails_an_offer(test, BACKEND_BACK "/sectors");
 }
 
+/* A write that fails in a takeover costs time, not the disk. */
+static void store_fails_a_write(struct kunit *test, const char *key)
+{
+	static struct io io[4];
+
+	plug(test, &everything, false);
+	backend.mood = BACKEND_SILENT;
+	start_some(io, 4);
+	fake_store_refuse(key, STORE_EIO);
+	backend_replace();
+	msleep(200);
+	KUNIT_EXPECT_NULL(test, fake_store_get(BACKEND_FRONT "/error"));
+	fake_store_refuse(NULL, NULL);
+	EVENTUALLY(test, backend.connections == 2);
+	backend.mood = BACKEND_GOOD;
+	expect_all(test, io, 4, 0);
+}
+
+static void store_fails_the_rings(struct kunit *test)
+{
+	store_fails_a_write(test, BACKEND_FRONT "/" STORE_KEY_PROTOCOL);
+}
+
+static void store_fails_the_state(struct kunit *test)
+{
+	store_fails_a_write(test, BACKEND_FRONT "/" STORE_KEY_STATE);
+}
+
+/* Nor do others who write all the time. */
+static void store_is_contended(struct kunit *test)
+{
+	plug(test, &everything, false);
+	fake_store_conflicts(1000);
+	backend_replace();
+	msleep(200);
+	KUNIT_EXPECT_NULL(test, fake_store_get(BACKEND_FRONT "/error"));
+	fake_store_conflicts(0);
+	EVENTUALLY(test, backend.connections == 2);
+	write_and_read_back(test);
+}
+
+/* A quota will not go away: the device closes in order, and says why. */
+static void store_is_full(struct kunit *test)
+{
+	static struct io io[4];
+
+	plug(test, &everything, false);
+	backend.mood = BACKEND_SILENT;
+	start_some(io, 4);
+	fake_store_refuse(BACKEND_FRONT "/" STORE_KEY_PROTOCOL, STORE_ENOSPC);
+	backend_replace();
+	EVENTUALLY(test, front_is(STORE_STATE_CLOSING));
+	fake_store_set(BACKEND_BACK "/state", "6");
+	EVENTUALLY(test, front_is(STORE_STATE_CLOSED));
+	KUNIT_ASSERT_NOT_NULL(test, fake_store_get(BACKEND_FRONT "/error"));
+	KUNIT_EXPECT_NOT_NULL(test, strstr(fake_store_get(BACKEND_FRONT "/error"), "queues="));
+	expect_all(test, io, 4, -EIO);
+	KUNIT_EXPECT_NULL(test, pvd_of()->queue);
+	fake_store_refuse(NULL, NULL);
+}
+
 static void replaced_by_less(struct kunit *test)
 {
 	static struct io io[4];
@@ -855,6 +916,10 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(store_fails),
 	KUNIT_CASE(store_fails_the_terms),
 	KUNIT_CASE(store_fails_the_disk),
+	KUNIT_CASE(store_fails_the_rings),
+	KUNIT_CASE(store_fails_the_state),
+	KUNIT_CASE(store_is_contended),
+	KUNIT_CASE(store_is_full),
 	KUNIT_CASE(replaced_by_less),
 	KUNIT_CASE(sleeps_and_wakes),
 	{}

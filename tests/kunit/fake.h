@@ -69,6 +69,8 @@ const char *fake_store_get(const char *path);
 unsigned int fake_store_watches(void);
 /* Reads of @path fail by the store's fault, with EIO, until this is NULL. */
 void fake_store_fail(const char *path);
+/* Writes to @path are answered with @error, until this is NULL. */
+void fake_store_refuse(const char *path, const char *error);
 /* The next transactions that end in a conflict. */
 void fake_store_conflicts(unsigned int count);
 

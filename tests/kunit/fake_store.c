@@ -33,7 +33,7 @@ static struct {
 	struct fake_watch watch[WATCHES];
 	enum fake_store_mood mood;
 	unsigned int conflicts;
-	const char *failing; /* the test's */
+	const char *failing, *refusing, *refusal; /* the test's */
 	u32 consumer, producer;
 	bool broken; /* it broke the ring itself, and waits for a reconnection */
 	bool connected; /* to the client under test */
@@ -311,6 +311,10 @@ static void serve(const struct store_header *header)
 			refuse(header, STORE_ENOENT);
 		break;
 	case STORE_WRITE:
+		if (store.refusing && !strcmp(whole, store.refusing)) {
+			refuse(header, store.refusal);
+			break;
+		}
 		set_node(whole, rest);
 		fire(whole);
 		say(header, "OK");
@@ -446,6 +450,15 @@ void fake_store_fail(const char *path)
 }
 EXPORT_SYMBOL_GPL(fake_store_fail);
 
+void fake_store_refuse(const char *path, const char *error)
+{
+	mutex_lock(&store.lock);
+	store.refusing = path;
+	store.refusal = error;
+	mutex_unlock(&store.lock);
+}
+EXPORT_SYMBOL_GPL(fake_store_refuse);
+
 const char *fake_store_get(const char *path)
 {
 	struct fake_node *node;
@@ -508,7 +521,7 @@ void fake_store_stop(void)
 	if (store.thread)
 		kthread_stop(store.thread);
 	store.thread = NULL;
-	store.failing = NULL;
+	store.failing = store.refusing = NULL;
 	remove_nodes("");
 	for (i = 0; i < WATCHES; i++)
 		forget_watch(&store.watch[i]);
