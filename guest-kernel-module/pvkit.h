@@ -219,6 +219,7 @@ struct pvkit_store_transaction {
 
 #define PVKIT_STORE_NONE ((struct pvkit_store_transaction){ 0 })
 
+/* May wait for others' ends: who is in one begins no other. 0 obliges to pvkit_store_end(). */
 int pvkit_store_begin(struct pvkit_store_transaction *transaction);
 /* -EAGAIN on a conflict: nothing was done, begin again. */
 int pvkit_store_end(struct pvkit_store_transaction transaction, bool abort);

@@ -6,6 +6,7 @@
 #include <linux/kernel.h>
 #include <linux/limits.h>
 #include <linux/module.h>
+#include <linux/semaphore.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -38,7 +39,14 @@ static int call_path(enum store_message type, u32 transaction, const char *direc
 
 static const struct store_part nothing = { "", 0 };
 
-int pvkit_store_begin(struct pvkit_store_transaction *transaction)
+/*
+ * The store refuses a guest more at once, as if its quota of nodes were used up; devices that shake
+ * hands at the same time, each in a work of its own, may well want more.
+ */
+static struct semaphore transactions =
+	__SEMAPHORE_INITIALIZER(transactions, STORE_QUOTA_TRANSACTIONS);
+
+static int start_transaction(struct pvkit_store_transaction *transaction)
 {
 	static const struct store_part empty = { "", 1 };
 	char *reply;
@@ -53,13 +61,27 @@ int pvkit_store_begin(struct pvkit_store_transaction *transaction)
 		return -EPROTO;
 	return 0;
 }
+
+int pvkit_store_begin(struct pvkit_store_transaction *transaction)
+{
+	int error;
+
+	down(&transactions);
+	error = start_transaction(transaction);
+	if (error)
+		up(&transactions);
+	return error;
+}
 EXPORT_SYMBOL_GPL(pvkit_store_begin);
 
 int pvkit_store_end(struct pvkit_store_transaction transaction, bool abort)
 {
 	struct store_part part = { abort ? "F" : "T", 2 };
+	int error;
 
-	return pvkit_store_transact(STORE_TRANSACTION_END, transaction.id, &part, 1, NULL, NULL);
+	error = pvkit_store_transact(STORE_TRANSACTION_END, transaction.id, &part, 1, NULL, NULL);
+	up(&transactions);
+	return error;
 }
 EXPORT_SYMBOL_GPL(pvkit_store_end);
 

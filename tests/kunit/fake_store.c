@@ -32,7 +32,7 @@ static struct {
 	struct fake_node node[NODES];
 	struct fake_watch watch[WATCHES];
 	enum fake_store_mood mood;
-	unsigned int conflicts;
+	unsigned int conflicts, transactions;
 	const char *failing, *refusing, *refusal; /* the test's */
 	u32 consumer, producer;
 	bool broken; /* it broke the ring itself, and waits for a reconnection */
@@ -350,9 +350,15 @@ static void serve(const struct store_header *header)
 		say(header, "OK");
 		break;
 	case STORE_TRANSACTION_START:
+		if (store.transactions >= STORE_QUOTA_TRANSACTIONS) {
+			refuse(header, STORE_ENOSPC);
+			break;
+		}
+		store.transactions++;
 		say(header, "7");
 		break;
 	case STORE_TRANSACTION_END:
+		store.transactions--;
 		if (store.conflicts && store.conflicts--)
 			refuse(header, STORE_EAGAIN);
 		else
@@ -496,7 +502,7 @@ int fake_store_start(void)
 	store.consumer = store.producer = 0;
 	store.mood = FAKE_STORE_GOOD;
 	store.broken = store.ending = store.connected = false;
-	store.conflicts = 0;
+	store.conflicts = store.transactions = 0;
 	pvkit_store_timeout = 1;
 	store.thread = kthread_run(run, NULL, "fake-store");
 	if (IS_ERR(store.thread)) {

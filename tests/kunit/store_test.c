@@ -85,7 +85,9 @@ static void transactions(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, transaction.id, 7U);
 	KUNIT_EXPECT_EQ(test, pvkit_store_end(transaction, false), 0);
 	fake_store_conflicts(1);
+	KUNIT_ASSERT_EQ(test, pvkit_store_begin(&transaction), 0);
 	KUNIT_EXPECT_EQ(test, pvkit_store_end(transaction, false), -EAGAIN);
+	KUNIT_ASSERT_EQ(test, pvkit_store_begin(&transaction), 0);
 	KUNIT_EXPECT_EQ(test, pvkit_store_end(transaction, true), 0);
 }
 
@@ -93,6 +95,25 @@ struct caller {
 	struct completion done;
 	unsigned int number, wrong;
 };
+
+static int transact_often(void *context)
+{
+	struct pvkit_store_transaction transaction;
+	struct caller *caller = context;
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		if (pvkit_store_begin(&transaction)) {
+			caller->wrong++;
+			continue;
+		}
+		msleep(20);
+		if (pvkit_store_end(transaction, false))
+			caller->wrong++;
+	}
+	complete(&caller->done);
+	return 0;
+}
 
 static int call_often(void *context)
 {
@@ -112,8 +133,8 @@ static int call_often(void *context)
 	return 0;
 }
 
-/* More than may be outstanding at once. */
-static void many_callers(struct kunit *test)
+/* More than may be outstanding, or in a transaction, at once. */
+static void many(struct kunit *test, int (*call)(void *context))
 {
 	struct caller *callers = kunit_kcalloc(test, 24, sizeof(*callers), GFP_KERNEL);
 	int i;
@@ -121,12 +142,22 @@ static void many_callers(struct kunit *test)
 	for (i = 0; i < 24; i++) {
 		init_completion(&callers[i].done);
 		callers[i].number = i;
-		KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(call_often, &callers[i], "caller")));
+		KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(call, &callers[i], "caller")));
 	}
 	for (i = 0; i < 24; i++) {
 		wait_for_completion(&callers[i].done);
 		KUNIT_EXPECT_EQ(test, callers[i].wrong, 0U);
 	}
+}
+
+static void many_callers(struct kunit *test)
+{
+	many(test, call_often);
+}
+
+static void many_transactions(struct kunit *test)
+{
+	many(test, transact_often);
 }
 
 static void answers_to_nobody(struct kunit *test)
@@ -323,6 +354,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(long_values),
 	KUNIT_CASE(transactions),
 	KUNIT_CASE(many_callers),
+	KUNIT_CASE(many_transactions),
 	KUNIT_CASE(answers_to_nobody),
 	KUNIT_CASE(silent),
 	KUNIT_CASE(message_too_long),
