@@ -22,7 +22,7 @@ static void open_context(void)
 	}
 }
 
-/* The read is over when it is submitted. Who puts in a result takes one out: there is always room. */
+/* The read is over when it is submitted. Who puts in a result takes one out, so there is room. */
 static bool signal_by_kernel(int eventfd)
 {
 	struct iocb request = {
@@ -41,8 +41,8 @@ static bool signal_by_kernel(int eventfd)
 }
 
 /*
- * Where the host lets us have no such reads (see fs.aio-max-nr). A back-end that fills the counter between
- * the two calls makes us wait.
+ * Where the host lets us have no such reads (see fs.aio-max-nr). A back-end that fills the counter
+ * between the two calls makes us wait.
  */
 static void signal_by_write(int eventfd)
 {
