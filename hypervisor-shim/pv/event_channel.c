@@ -387,12 +387,13 @@ int event_channel_bind_backend(struct event_channels *channels, uint16_t owner, 
 	if (port->state != EVENT_CHANNEL_UNBOUND || port->remote_domain != channels->backend)
 		return -ENOENT;
 	from = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* born notified */
+	if (from < 0)
+		return -errno;
 	to = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (from < 0 || to < 0) {
+	if (to < 0) {
 		int result = -errno;
 
-		if (from >= 0)
-			close(from);
+		close(from);
 		return result;
 	}
 	port->from_guest = from;

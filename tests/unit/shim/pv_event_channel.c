@@ -16,6 +16,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "abi/hypercall.h"
@@ -322,6 +324,39 @@ static void a_reset_spares_what_is_fixed(void **state)
 	assert_int_equal(unbound(BACKEND), 2);
 }
 
+static int refused_eventfds;
+
+int eventfd(unsigned int count, int flags)
+{
+	if (refused_eventfds) {
+		refused_eventfds--;
+		errno = EMFILE;
+		return -1;
+	}
+	return (int)syscall(SYS_eventfd2, count, flags);
+}
+
+static int lowest_descriptor(void)
+{
+	int fd = dup(STDERR_FILENO);
+
+	close(fd);
+	return fd;
+}
+
+/* One that gets free meanwhile is not taken by the second, which nobody would close. */
+static void a_lack_of_descriptors_leaves_none(void **state)
+{
+	uint32_t port = unbound(BACKEND);
+	int before = lowest_descriptor();
+
+	refused_eventfds = 1;
+	assert_int_equal(event_channel_bind_backend(&c, OWNER, port), -EMFILE);
+	assert_int_equal(lowest_descriptor(), before);
+	refused_eventfds = 0;
+	assert_int_equal(event_channel_bind_backend(&c, OWNER, port), 0);
+}
+
 static void all_of_an_owner(void **state)
 {
 	uint32_t port[3];
@@ -422,6 +457,7 @@ int main(void)
 		TEST(ports_that_are_none),
 		TEST(ports_can_be_exhausted),
 		TEST(a_reset_spares_what_is_fixed),
+		TEST(a_lack_of_descriptors_leaves_none),
 		TEST(all_of_an_owner),
 		TEST(a_back_end_cannot_make_us_wait),
 		TEST(nor_can_one_that_is_fast),
