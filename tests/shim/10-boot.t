@@ -33,13 +33,13 @@ if [ -n "${PVKIT_LONG-}" ] || [ "${PVKIT_HALF-1}" -eq 1 ]; then
 	boots 6.12 pvh 1 256M storage,net
 fi
 if [ -n "${PVKIT_LONG-}" ] || [ "${PVKIT_HALF-2}" -eq 2 ]; then
-	boots 6.1 vmlinuz 1 256M storage,net
 	boots 6.1 vmlinuz 4 512M storage,net
 	boots 6.12 vmlinuz 1 512M storage,net
 	boots 6.12 vmlinuz 2 512M storage,net,affinity
-	boots 6.1 vmlinux 2 512M storage,net
 fi
 if [ -n "${PVKIT_LONG-}" ]; then
+	boots 6.1 vmlinuz 1 256M storage,net
+	boots 6.1 vmlinux 2 512M storage,net
 	boots 6.1 pvh 1 512M storage,net
 	boots 6.1 vmlinux 4 512M storage,net,affinity
 	boots 6.12 vmlinux 2 512M storage,net
