@@ -298,7 +298,7 @@ step_passed() {
 # Warnings and worse that the guest's kernel logged, without those that say nothing about its devices.
 guest_log() { # NAME
 	console "$1" | sed -n '/^@@ log$/,/^@@ log end$/p' | grep -v '^@@' |
-		grep -vE 'mtrr: your CPUs|MMCONFIG|PCI: Using|Unstable clock|local clock|trace_clock|on the kernel command|TSC|tsc|APIC calibration|SELinux|loading out-of-tree module|mmapper_init|ubd device|epollctl|kernel memory protection|Spectre|MDS|retbleed|RETBleed|mitigation|Mitigation|microcode|Retpoline|x86/cpu|hypfs|hrtimer: interrupt took|hpet: Lost|clocksource: (Long readout|timekeeping watchdog)|cpu [0-9]+ spinlock event irq|Grant table initialized|block device autoloading is deprecated|amd_pstate|amd_pmu|PMU|perfctr'
+		grep -vE 'mtrr: your CPUs|MMCONFIG|PCI: Using|Unstable clock|local clock|trace_clock|on the kernel command|TSC|tsc|APIC calibration|SELinux|loading out-of-tree module|mmapper_init|ubd device|epollctl|kernel memory protection|Spectre|MDS|retbleed|RETBleed|mitigation|Mitigation|microcode|Retpoline|x86/cpu|hypfs|hrtimer: interrupt took|hpet: Lost|clocksource: (Long readout|timekeeping watchdog)|cpu [0-9]+ spinlock event irq|Grant table initialized|block device autoloading is deprecated|amd_pstate|amd_pmu|PMU|perfctr|^<4>\[ *[0-9.]+\]  #[0-9]+\$'
 }
 
 guest_log_clean() { # NAME

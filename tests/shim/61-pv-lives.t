@@ -100,6 +100,12 @@ plugging() { # KERNEL
 	ok "$title: nothing else is left" eval 'no_daemon && no_socket'
 }
 
+no_trouble() { # NAME
+	local found
+	console "$1" | grep -q '^@@ log end$' || return 1
+	! found=$(guest_log "$1" | kernel_log_trouble | grep -vE 'I/O error|lost page write|EXT4-fs') || fails_with "$found"
+}
+
 killing() { # KERNEL
 	local name=lost-$1 title="Linux $1, killed back-ends"
 	shim "$name" "$1" "guest.run=pv,lostpv@pv,net $pv_guest guest.pv_nic=eth1" --memory 512M --cpus 2 \
@@ -110,6 +116,7 @@ killing() { # KERNEL
 	ok "$title: the guest ends" status_is 0 reap "$name" 120
 	ok "$title: the devices are lost, in order" step_passed "$name" lostpv@pv
 	ok "$title: the guest lives" step_passed "$name" net
+	ok "$title: nothing worse than failed I/O in its log" no_trouble "$name"
 	ok "$title: the shim names them" eval "says '$scratch/$name.log' '^pvkit-shim: vbd/51712: its back-end is gone' &&
 		says '$scratch/$name.log' '^pvkit-shim: vif/0: its back-end is gone'"
 	ok "$title: no daemon is left" no_daemon
