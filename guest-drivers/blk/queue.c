@@ -143,8 +143,11 @@ int pvd_queue_open(struct pvd_queue *queue)
 	if (ret)
 		goto failed;
 
+	/* Who polls or looks after a time may be there already. */
+	spin_lock_irq(&queue->lock);
 	queue->waiting = false;
 	queue->open = true;
+	spin_unlock_irq(&queue->lock);
 	ret = open_event(queue);
 	if (ret)
 		goto failed;
@@ -155,6 +158,17 @@ failed:
 	return ret;
 }
 
+/* Under the lock, so that what they gave back is there, and they have done with the queue. */
+static bool some_out(struct pvd_queue *queue)
+{
+	bool some;
+
+	spin_lock_irq(&queue->lock);
+	some = queue->out;
+	spin_unlock_irq(&queue->lock);
+	return some;
+}
+
 void pvd_queue_close(struct pvd_queue *queue)
 {
 	spin_lock_irq(&queue->lock);
@@ -163,7 +177,7 @@ void pvd_queue_close(struct pvd_queue *queue)
 	pvkit_event_close(&queue->event);
 	memset(&queue->event, 0, sizeof(queue->event));
 	/* Ended all, but perhaps on another CPU, which has not come to give back what they had. */
-	while (READ_ONCE(queue->out))
+	while (some_out(queue))
 		usleep_range(50, 500);
 	close_pages(queue, &queue->pool, &queue->pool_size);
 	close_pages(queue, &queue->descriptors, &queue->descriptors_size);
