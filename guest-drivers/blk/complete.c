@@ -123,7 +123,8 @@ irqreturn_t pvd_interrupt(int irq, void *context)
 
 int pvd_poll(struct blk_mq_hw_ctx *hctx, struct io_comp_batch *iob)
 {
-	struct pvd_request *request = collect_open(hctx->driver_data), *next;
+	/* Polls go on while the disk is quiesced, and changes its queues. */
+	struct pvd_request *request = collect_open(READ_ONCE(hctx->driver_data)), *next;
 	int found = 0;
 
 	for (; request; request = next, found++) {

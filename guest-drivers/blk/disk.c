@@ -351,8 +351,8 @@ void pvd_disk_map(struct pvd *pvd)
 	struct blk_mq_hw_ctx *hctx;
 	unsigned long i;
 
-	queue_for_each_hw_ctx(pvd->disk->queue, hctx, i) hctx->driver_data =
-		&pvd->queue[i % pvd->terms.queues];
+	queue_for_each_hw_ctx(pvd->disk->queue, hctx, i)
+		WRITE_ONCE(hctx->driver_data, &pvd->queue[i % pvd->terms.queues]);
 }
 
 int pvd_disk_update(struct pvd *pvd)
