@@ -5,7 +5,6 @@
  */
 #include <linux/kernel.h>
 #include <linux/module.h>
-#include <linux/reboot.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/workqueue.h>
@@ -26,9 +25,9 @@ static void obey(const char *wish)
 
 	pr_info("pvkit: the host asks for %s\n", wish);
 	if (!strcmp(wish, "poweroff") || !strcmp(wish, "halt"))
-		orderly_poweroff(false);
+		pvkit_platform_poweroff();
 	else if (!strcmp(wish, "reboot"))
-		orderly_reboot();
+		pvkit_platform_reboot();
 	else if (!strcmp(wish, "suspend"))
 		error = pvkit_platform_sleep();
 	else

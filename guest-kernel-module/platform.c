@@ -9,6 +9,7 @@
  */
 #include <linux/delay.h>
 #include <linux/module.h>
+#include <linux/reboot.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/suspend.h>
@@ -247,7 +248,7 @@ static void platform_remove(struct pci_dev *pci)
 	kfree(pp);
 }
 
-/* ---- sleep ----------------------------------------------------------------------------------- */
+/* ---- sleep, and the end ---------------------------------------------------------------------- */
 
 /*
  * By now the devices on the bus have suspended: no grant, no port but the store's is in use.
@@ -327,6 +328,16 @@ int pvkit_platform_sleep(void)
 	device_for_each_child(pp->platform.device, NULL, resume_child);
 	unlock_system_sleep(flags);
 	return error;
+}
+
+void pvkit_platform_poweroff(void)
+{
+	orderly_poweroff(false);
+}
+
+void pvkit_platform_reboot(void)
+{
+	orderly_reboot();
 }
 
 static DEFINE_SIMPLE_DEV_PM_OPS(platform_pm, platform_suspend, platform_resume);

@@ -47,6 +47,9 @@ int pvkit_platform_irq(struct pvkit_platform *platform, u32 vector);
  * guest run again, here or elsewhere. -EOPNOTSUPP: the platform has no PLATFORM_F_SUSPEND.
  */
 int pvkit_platform_sleep(void);
+/* In order, by the guest's own user space; returns before it is done. */
+void pvkit_platform_poweroff(void);
+void pvkit_platform_reboot(void);
 
 /*
  * A hypercall with up to three numbers. In any context but NMI. Answers what the call answers.

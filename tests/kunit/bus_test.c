@@ -8,7 +8,6 @@
 #include <linux/sched.h>
 
 #include "guest-kernel-module/bus.h"
-#include "guest-kernel-module/control.h"
 #include "guest-kernel-module/pvkit.h"
 #include "tests/kunit/fake.h"
 
@@ -381,18 +380,6 @@ static void store_dies(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, __pvkit_driver_register(&driver, NULL), 0);
 }
 
-static void the_host_asks(struct kunit *test)
-{
-	KUNIT_ASSERT_EQ(test, pvkit_control_start(), 0);
-	fake_store_set("/local/domain/1/control/shutdown", "dance");
-	EVENTUALLY(test, !*fake_store_get("/local/domain/1/control/shutdown"));
-	KUNIT_EXPECT_EQ(test, fake.sleeps, 0U);
-	fake_store_set("/local/domain/1/control/shutdown", "suspend");
-	EVENTUALLY(test, fake.sleeps == 1);
-	KUNIT_EXPECT_STREQ(test, fake_store_get("/local/domain/1/control/shutdown"), "");
-	pvkit_control_stop();
-}
-
 static int init(struct kunit *test)
 {
 	int error = fake_start() ?: fake_store_start();
@@ -430,7 +417,6 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(wakes_elsewhere),
 	KUNIT_CASE(sleeps_and_wakes),
 	KUNIT_CASE(store_dies),
-	KUNIT_CASE(the_host_asks),
 	{}
 };
 

@@ -119,6 +119,16 @@ int pvkit_platform_sleep(void)
 	return 0;
 }
 
+void pvkit_platform_poweroff(void)
+{
+	fake.poweroffs++;
+}
+
+void pvkit_platform_reboot(void)
+{
+	fake.reboots++;
+}
+
 s64 pvkit_hypercall(u32 number, u64 first, u64 second, u64 third)
 {
 	return -EINVAL;

@@ -18,7 +18,7 @@
 struct fake_platform {
 	struct pvkit_platform platform;
 	DECLARE_BITMAP(bound, FAKE_PORTS);
-	unsigned int closes, sleeps;
+	unsigned int closes, sleeps, poweroffs, reboots;
 	unsigned int masks; /* of vectors that were masked */
 	u32 doorbell[FAKE_PORTS];
 };
