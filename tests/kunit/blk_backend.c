@@ -38,9 +38,7 @@ static struct {
 	.lock = __MUTEX_INITIALIZER(self.lock),
 };
 
-/* ---- store
- * -----------------------------------------------------------------------------------
- */
+/* ---- store ----------------------------------------------------------------------------------- */
 
 static void say(const char *key, unsigned int value)
 {
@@ -84,9 +82,7 @@ static void offer(void)
 	enter(STORE_STATE_INIT_WAIT);
 }
 
-/* ---- grants
- * ----------------------------------------------------------------------------------
- */
+/* ---- grants ---------------------------------------------------------------------------------- */
 
 /* The page, marked as used; NULL is a fault of the front-end. */
 static u8 *pin(u32 reference, bool write)
@@ -125,9 +121,7 @@ static void unhold_all(void)
 	}
 }
 
-/* ---- requests
- * --------------------------------------------------------------------------------
- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static s16 transfer(u8 operation, u64 sector, const struct blkif_segment *segment,
 		    unsigned int count)
@@ -283,9 +277,7 @@ static bool serve(void)
 	return worked;
 }
 
-/* ---- connections
- * -----------------------------------------------------------------------------
- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 static bool map_ring(unsigned int i, const char *directory)
 {
@@ -307,8 +299,7 @@ static bool map_ring(unsigned int i, const char *directory)
 		hold(self.ring_reference[i][page]);
 		if (!page)
 			area.pages = mapped;
-		/* The front-end's are in one piece; nobody has to rely on it but this test.
-     */
+		/* The front-end's are in one piece; nobody has to rely on it but this test. */
 		if (mapped != (u8 *)area.pages + page * PAGE_SIZE)
 			return false;
 	}
@@ -414,8 +405,7 @@ static int run(void *context)
 	return 0;
 }
 
-/* ---- the tests' hands
- * ------------------------------------------------------------------------ */
+/* ---- the tests' hands ------------------------------------------------------------------------ */
 
 int backend_start(const struct backend_offer *offer)
 {

@@ -23,8 +23,7 @@ enum backend_mood {
 	BACKEND_ERROR,
 	BACKEND_REFUSES,
 	BACKEND_LOSES_NOTIFICATION,
-	BACKEND_DIES, /* takes requests, begins to use their pages, and is heard of no
-                   more */
+	BACKEND_DIES, /* takes requests, begins to use their pages, and is heard of no more */
 	/* A breach of the protocol each. */
 	BACKEND_BAD_STATUS,
 	BACKEND_BAD_ID,
@@ -52,8 +51,7 @@ struct backend {
 	/* What it saw. */
 	unsigned int reads, writes, flushes, barriers, discards, secures, zeroes, indirects;
 	unsigned int connections;
-	unsigned int faults; /* of the front-end: grants that do not permit, sizes
-                          that cannot be */
+	unsigned int faults; /* of the front-end: grants that do not permit, sizes that cannot be */
 	u8 zeroes_flags;
 };
 
