@@ -439,14 +439,29 @@ int xen_queues_resume(struct xen *xen)
 	return err ? err : start_slots(xen);
 }
 
+static const char *ring_name(const struct xen_device *device, const struct xen_queue *queue,
+			     const struct xen_ring *ring)
+{
+	unsigned int i;
+
+	if (queue->index == XEN_QUEUE_CONTROL)
+		return device->control->ref_key;
+	for (i = 1; i < device->kind_count; i++)
+		if (queue->ring[i].area.pages == ring->header)
+			return device->kinds[i].ref_key;
+	return device->kinds[0].ref_key;
+}
+
 void xen_queue_broken(const struct xen_device *device, const struct xen_queue *queue,
 		      const struct xen_ring *ring, const char *next)
 {
 	static struct log_limit limit;
 
 	log_peer(&limit,
-		 "%s: queue %d: the front-end broke the ring: %s (its req_prod is %u); the queue "
-		 "stays stopped until %s",
-		 device->name, (int)queue->index, xen_ring_fault_text(ring->broken),
-		 order_load_relaxed(&ring->header->req_prod), next);
+		 "%s: queue %d: the front-end broke the ring of its %s: %s (its req_prod is %u); "
+		 "the "
+		 "queue stays stopped until %s",
+		 device->name, (int)queue->index, ring_name(device, queue, ring),
+		 xen_ring_fault_text(ring->broken), order_load_relaxed(&ring->header->req_prod),
+		 next);
 }
