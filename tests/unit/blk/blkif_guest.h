@@ -45,6 +45,7 @@ struct disk {
 	uint64_t null_size;
 	const struct store_engine *engine;
 	unsigned int version;
+	struct disk *beside; /* another guest's, which the same daemon serves */
 	bool ended; /* the daemon left by itself */
 };
 
@@ -69,8 +70,8 @@ static inline struct disk *disk_new(void)
 	return d;
 }
 
-/* Directories as the shim makes them, and a daemon that serves them. */
-static inline void disk_open(struct disk *d)
+/* Directories as the shim makes them, and a device. */
+static inline void disk_make(struct disk *d)
 {
 	struct blk_options options = {.engine = d->engine, .queues = QUEUES_MAX, .poll_us = -1};
 
@@ -89,6 +90,17 @@ static inline void disk_open(struct disk *d)
 	d->stats = options.stats = stats_open("test-blkif", STATS_DEVICE_BLK, "test", QUEUES_MAX);
 	d->blkif = blkif_open(&options);
 	assert_non_null(d->blkif);
+}
+
+/* And a daemon that serves it. */
+static inline void disk_open(struct disk *d)
+{
+	disk_make(d);
+	if (d->beside) {
+		disk_make(d->beside);
+		daemon_beside(&d->shim, &d->beside->shim, blkif_device(d->beside->blkif),
+			      "vbd/51712");
+	}
 	daemon_start(&d->shim, blkif_device(d->blkif), "vbd/51712");
 	control_on_hangup(on_hangup, d->blkif);
 	assert_true(store_wait(&d->shim.store, BACK "/state", "2"));
@@ -103,12 +115,9 @@ static inline void disk_free_areas(struct disk *d)
 	d->queues = 0;
 }
 
-static inline void disk_close(struct disk *d)
+/* Its daemon has ended. */
+static inline void disk_free(struct disk *d)
 {
-	if (d->ended)
-		daemon_join(&d->shim);
-	else
-		assert_int_equal(daemon_stop(&d->shim), 0);
 	blkif_close(d->blkif);
 	stats_close(d->stats);
 	store_image_close(d->image);
@@ -116,6 +125,17 @@ static inline void disk_close(struct disk *d)
 	fake_shim_close(&d->shim);
 	unlink(d->path);
 	free(d);
+}
+
+static inline void disk_close(struct disk *d)
+{
+	if (d->ended)
+		daemon_join(&d->shim);
+	else
+		assert_int_equal(daemon_stop(&d->shim), 0);
+	if (d->beside)
+		disk_free(d->beside);
+	disk_free(d);
 }
 
 /* ---- the handshake --------------------------------------------------------------------------- */
@@ -157,11 +177,7 @@ static inline void queue_make(struct disk *d, struct disk_queue *q, unsigned int
 	}
 	area.pages = q->area;
 	assert_int_equal(xen_front_init(&q->front, &area), 0);
-	q->front.ring.header->req_prod = q->front.ring.header->rsp_prod = start;
-	q->front.ring.header->req_event = q->front.ring.header->rsp_event = start + 1;
-	q->front.req_prod = q->front.req_published = q->front.req_decided = start;
-	q->front.rsp_cons = q->front.rsp_seen = start;
-	q->front.rsp_event = start + 1;
+	guest_ring_begin(&q->front, start);
 	q->port = guest_port(&d->shim);
 }
 

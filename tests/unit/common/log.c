@@ -14,27 +14,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-
-static char text[16384];
-static FILE *file;
-static int saved;
-
-static void capture(void)
-{
-	file = tmpfile();
-	saved = dup(STDERR_FILENO);
-	dup2(fileno(file), STDERR_FILENO);
-}
-
-static const char *captured(void)
-{
-	dup2(saved, STDERR_FILENO);
-	close(saved);
-	rewind(file);
-	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
-	fclose(file);
-	return text;
-}
+#include "tests/unit/capture.h"
 
 static void lines(void **state)
 {

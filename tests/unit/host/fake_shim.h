@@ -68,6 +68,8 @@ struct fake_shim {
 		closed_before_bind; /* CHANNEL_CLOSED of that port comes before its BIND's answer */
 
 	/* The daemon. */
+	struct fake_shim
+		*beside; /* another guest, whose device it serves in the same loop; or NULL */
 	pthread_t daemon;
 	struct xen_device *device;
 	const char *device_name;
@@ -425,6 +427,18 @@ static inline uint32_t guest_grant(struct fake_shim *shim, uint64_t address, boo
 	return reference;
 }
 
+/* A ring of a front-end that has been there for long: its indices stand at @start. */
+static inline void guest_ring_begin(struct xen_front *front, uint32_t start)
+{
+	struct xen_ring_header *header = front->ring.header;
+
+	header->req_prod = header->rsp_prod = start;
+	header->req_event = header->rsp_event = start + 1;
+	front->req_prod = front->req_published = front->req_decided = start;
+	front->rsp_cons = front->rsp_seen = start;
+	front->rsp_event = start + 1;
+}
+
 /* The use flags that the guest sees. */
 static inline uint16_t guest_use(struct fake_shim *shim, uint32_t reference)
 {
@@ -468,22 +482,44 @@ static inline bool guest_wait_interrupt(struct fake_shim *shim, uint32_t port, i
 
 /* ---- a daemon of one Xen device in a thread -------------------------------------------------- */
 
+struct daemon_device {
+	struct host *host;
+	struct xen *xen;
+};
+
+static inline bool daemon_serve(struct fake_shim *shim, struct daemon_device *served)
+{
+	struct host_options options = {.fd = shim->daemon_fd, .name = "test"};
+
+	served->host = host_open(&options);
+	if (served->host)
+		served->xen = xen_open(shim->device, served->host, shim->device_name);
+	return served->xen;
+}
+
 static inline void *daemon_thread(void *context)
 {
 	struct fake_shim *shim = context;
-	struct host_options options = {.fd = shim->daemon_fd, .name = "test"};
-	struct host *host;
-	struct xen *xen = NULL;
+	struct daemon_device own = {0}, other = {0};
 
 	shim->status = -1;
-	host = host_open(&options);
-	if (host)
-		xen = xen_open(shim->device, host, shim->device_name);
-	if (xen)
+	if (daemon_serve(shim, &own) && (!shim->beside || daemon_serve(shim->beside, &other)))
 		shim->status = control_run();
-	xen_close(xen);
-	host_close(host);
+	xen_close(own.xen);
+	host_close(own.host);
+	xen_close(other.xen);
+	host_close(other.host);
 	return NULL;
+}
+
+/* Before daemon_start() of @shim, whose daemon serves the device of @other too. */
+static inline void daemon_beside(struct fake_shim *shim, struct fake_shim *other,
+				 struct xen_device *device, const char *name)
+{
+	shim->beside = other;
+	other->device = device;
+	other->device_name = name;
+	other->daemon_fd = fake_shim_start(other);
 }
 
 /* The control loop is this process's; SIGTERM and the like stay as they are in other threads. */

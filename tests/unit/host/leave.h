@@ -227,7 +227,7 @@ static inline int leave_warm_up(void **state)
 
 static inline int leave_run(const struct leave_kind *kind)
 {
-	static const char *const states[] = {"",	    "Initialising", "InitWait", "Initialised",
+	static const char *const states[] = {"",          "Initialising", "InitWait", "Initialised",
 					     "Connected", "Closing",      "Closed"};
 	static const char *const ways[] = {"directory removed", "machine reset", "says Closed",
 					   "domain gone"};

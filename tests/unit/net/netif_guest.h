@@ -38,6 +38,8 @@ struct nic {
 	struct netif *netif;
 	unsigned int version, queues;
 	bool split;
+	uint32_t start; /* where the indices of its rings begin; before nic_queues() */
+	struct nic *beside; /* another guest's, which the same daemon serves */
 	struct nic_queue q[NIC_QUEUES];
 };
 
@@ -50,8 +52,8 @@ struct nic {
 
 #define assert_back(n, key, value) assert_true(store_wait(&(n)->shim.store, BACK "/" key, value))
 
-/* Directories as the shim makes them, and a daemon that serves them. */
-static inline struct nic *nic_open(void)
+/* Directories as the shim makes them, and a device. The control loop is there, for it watches its link. */
+static inline struct nic *nic_make(void)
 {
 	const struct netif_options options = {.speed = 10000, .poll_us = -1};
 	struct nic *n = calloc(1, sizeof(*n));
@@ -65,16 +67,51 @@ static inline struct nic *nic_open(void)
 	store_set(&n->shim.store, FRONT, BACK "/frontend");
 	n->link = test_link_open(NIC_QUEUES);
 	n->stats = stats_open("test-netif", STATS_DEVICE_NET, "test", 2 * NIC_QUEUES + 1);
-	/* As daemon_start(), but the device watches its link, so the loop is there first. */
-	assert_int_equal(control_open(), 0);
 	n->netif = netif_open(&n->link->link, &options, n->stats);
 	assert_non_null(n->netif);
+	return n;
+}
+
+/* And a daemon that serves it, as by daemon_start(). */
+static inline void nic_start(struct nic *n)
+{
 	n->shim.device = &n->netif->device;
 	n->shim.device_name = "vif/0";
 	n->shim.daemon_fd = fake_shim_start(&n->shim);
 	assert_int_equal(pthread_create(&n->shim.daemon, NULL, daemon_thread, &n->shim), 0);
 	assert_back(n, "state", "2");
+}
+
+static inline struct nic *nic_open(void)
+{
+	struct nic *n;
+
+	assert_int_equal(control_open(), 0);
+	n = nic_make();
+	nic_start(n);
 	return n;
+}
+
+static inline struct nic *nic_open_beside(void)
+{
+	struct nic *n;
+
+	assert_int_equal(control_open(), 0);
+	n = nic_make();
+	n->beside = nic_make();
+	daemon_beside(&n->shim, &n->beside->shim, &n->beside->netif->device, "vif/0");
+	nic_start(n);
+	return n;
+}
+
+/* Its daemon has ended. */
+static inline void nic_free(struct nic *n)
+{
+	netif_close(n->netif);
+	stats_close(n->stats);
+	test_link_close(n->link);
+	fake_shim_close(&n->shim); /* no grant is in use any more */
+	free(n);
 }
 
 static inline void nic_close(struct nic *n)
@@ -82,12 +119,10 @@ static inline void nic_close(struct nic *n)
 	fake_shim_stop(&n->shim);
 	pthread_join(n->shim.daemon, NULL);
 	assert_int_equal(n->shim.status, 0);
-	netif_close(n->netif);
+	if (n->beside)
+		nic_free(n->beside);
+	nic_free(n);
 	control_close();
-	stats_close(n->stats);
-	test_link_close(n->link);
-	fake_shim_close(&n->shim); /* no grant is in use any more */
-	free(n);
 }
 
 /* ---- the handshake --------------------------------------------------------------------------- */
@@ -102,6 +137,7 @@ static inline uint32_t ring_make(struct nic *n, struct xen_front *front, uint32_
 	};
 
 	assert_int_equal(xen_front_init(front, &area), 0);
+	guest_ring_begin(front, n->start);
 	return guest_grant(&n->shim, page, false);
 }
 
@@ -296,6 +332,7 @@ static inline void rx_post(struct nic *n, struct nic_queue *q, unsigned int coun
 
 struct rx_got {
 	unsigned int slots, flags;
+	unsigned int offset_min; /* of its data in the pages */
 	int length; /* < 0: an error */
 	struct netif_extra gso, hash;
 	uint8_t data[70000];
@@ -324,6 +361,7 @@ static inline int rx_get(struct nic *n, struct nic_queue *q, struct rx_got *got,
 	bool first = true;
 
 	memset(got, 0, offsetof(struct rx_got, data));
+	got->offset_min = SHIM_PAGE;
 	do {
 		unsigned int at = q->rx.rsp_cons % NIC_RING;
 
@@ -336,6 +374,8 @@ static inline int rx_get(struct nic *n, struct nic_queue *q, struct rx_got *got,
 		if (response.status < 0)
 			return got->length = response.status;
 		assert_true(response.offset + response.status <= SHIM_PAGE);
+		if (response.offset < got->offset_min)
+			got->offset_min = response.offset;
 		memcpy(got->data + got->length,
 		       (uint8_t *)guest_at(&n->shim, q->page[at]) + response.offset,
 		       response.status);

@@ -156,6 +156,16 @@ static inline ssize_t test_link_get(struct test_link *test, struct frame_header 
 	return bytes < 0 ? -1 : bytes - (ssize_t)sizeof(*header);
 }
 
+/* What is on its way in either direction is lost. */
+static inline void test_link_drain(struct test_link *test)
+{
+	uint8_t byte;
+
+	while (recv(test->outside, &byte, 1, MSG_DONTWAIT) >= 0 ||
+	       recv(test->inside, &byte, 1, MSG_DONTWAIT) >= 0)
+		;
+}
+
 /* Bytes that differ from place to place and from @seed to @seed. */
 static inline void fill(uint8_t *data, size_t length, unsigned int seed)
 {
