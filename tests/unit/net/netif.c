@@ -193,7 +193,40 @@ static void test_rx_modest(void **state)
 	make_tcp(frame, 3840, false);
 	test_link_put(n->link, &header, frame, 3840);
 	assert_int_equal(rx_get(n, &n->q[0], &got, WAIT_MS), 3840);
+	assert_int_equal(got.offset_min, 256);
 	nic_close(n);
+}
+
+/* Room in front of the data of each page for a program of the guest's, in frames of all kinds. */
+static void test_headroom(void **state)
+{
+	static const unsigned int rooms[] = {0, 256, NETIF_HEADROOM_MAX};
+	static const struct {
+		size_t length;
+		uint16_t gso_size;
+	} frames[] = {{100, 0}, {9014, 0}, {64000, 1448}};
+	static uint8_t frame[64000];
+	static struct rx_got got;
+	unsigned int i, j;
+
+	for (i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
+		struct nic *n = nic_open();
+
+		nic_features(n);
+		front_set(n, "xdp-headroom", "%u", rooms[i]);
+		nic_connect(n, 1, false);
+		for (j = 0; j < sizeof(frames) / sizeof(frames[0]); j++) {
+			const struct frame_header header = tcp_header(false, frames[j].gso_size);
+
+			make_tcp(frame, frames[j].length, false);
+			rx_post(n, &n->q[0], 48);
+			test_link_put(n->link, &header, frame, frames[j].length);
+			assert_int_equal(rx_get(n, &n->q[0], &got, WAIT_MS), frames[j].length);
+			assert_memory_equal(got.data, frame, frames[j].length);
+			assert_int_equal(got.offset_min, rooms[i]);
+		}
+		nic_close(n);
+	}
 }
 
 static int change_group(struct nic *n, uint8_t type, const uint8_t *address)
@@ -210,7 +243,7 @@ static int change_group(struct nic *n, uint8_t type, const uint8_t *address)
 	return status;
 }
 
-static bool arrives(struct nic *n, const uint8_t *address)
+static bool arrives(struct nic *n, const uint8_t *address, unsigned int ms)
 {
 	const struct frame_header none = {0};
 	static struct rx_got got;
@@ -219,7 +252,7 @@ static bool arrives(struct nic *n, const uint8_t *address)
 	memcpy(frame, address, 6);
 	rx_post(n, &n->q[0], 1);
 	test_link_put(n->link, &none, frame, sizeof(frame));
-	return rx_get(n, &n->q[0], &got, QUIET_MS) == sizeof(frame);
+	return rx_get(n, &n->q[0], &got, ms) == sizeof(frame);
 }
 
 static void test_multicast(void **state)
@@ -233,20 +266,20 @@ static void test_multicast(void **state)
 	nic_features(n);
 	nic_connect(n, 1, false);
 	rx_post(n, &n->q[0], 30);
-	assert_true(arrives(n, one));
+	assert_true(arrives(n, one, WAIT_MS));
 	front_set(n, "request-multicast-control", "1");
 	while (!atomic_load(&n->netif->groups.filtering))
 		fake_sleep_ms(1);
-	assert_false(arrives(n, one));
+	assert_false(arrives(n, one, QUIET_MS));
 	assert_int_equal(change_group(n, NETIF_EXTRA_MULTICAST_ADD, one), NETIF_OK);
-	assert_true(arrives(n, one));
-	assert_false(arrives(n, two));
-	assert_true(arrives(n, all));
-	assert_true(arrives(n, unicast));
+	assert_true(arrives(n, one, WAIT_MS));
+	assert_false(arrives(n, two, QUIET_MS));
+	assert_true(arrives(n, all, WAIT_MS));
+	assert_true(arrives(n, unicast, WAIT_MS));
 	assert_int_equal(change_group(n, NETIF_EXTRA_MULTICAST_DEL, one), NETIF_OK);
 	assert_int_equal(change_group(n, NETIF_EXTRA_MULTICAST_DEL, one), NETIF_ERROR);
 	assert_int_equal(change_group(n, NETIF_EXTRA_MULTICAST_ADD, unicast), NETIF_ERROR);
-	assert_false(arrives(n, one));
+	assert_false(arrives(n, one, QUIET_MS));
 	for (i = 0; i < NETIF_GROUPS_MAX; i++) {
 		many[5] = i;
 		assert_int_equal(change_group(n, NETIF_EXTRA_MULTICAST_ADD, many), NETIF_OK);
@@ -256,7 +289,7 @@ static void test_multicast(void **state)
 	front_set(n, "request-multicast-control", "0");
 	while (atomic_load(&n->netif->groups.filtering))
 		fake_sleep_ms(1);
-	assert_true(arrives(n, two));
+	assert_true(arrives(n, two, WAIT_MS));
 	nic_close(n);
 }
 
@@ -301,6 +334,28 @@ static void test_reconnect(void **state)
 	}
 	assert_int_equal(link_get(n, &header, got, sizeof(got), 0), -1);
 	nic_close(n);
+}
+
+/* Indices run freely and wrap at 2^32, here in the middle of frames of many slots. */
+static void test_wrap(void **state)
+{
+	unsigned int before, i;
+
+	for (before = 1; before <= 40; before += 13) {
+		struct nic *n = nic_open();
+
+		nic_features(n);
+		n->start = -before;
+		nic_connect(n, 2, true);
+		for (i = 0; i < 4; i++) {
+			send_tcp(n, false, 64000, 1448);
+			receive_tcp(n, false, 64000, 1448);
+		}
+		assert_true(n->q[0].tx.ring.header->rsp_prod < NIC_RING);
+		assert_true(n->q[0].rx.ring.header->rsp_prod < NIC_RING);
+		check_tx(n, &n->q[1]);
+		nic_close(n);
+	}
 }
 
 static void test_busy_link(void **state)
@@ -405,6 +460,7 @@ int main(void)
 		cmocka_unit_test(test_reconnect),   cmocka_unit_test(test_busy_link),
 		cmocka_unit_test(test_carrier),     cmocka_unit_test(test_quiet),
 		cmocka_unit_test(test_slow_guest),  cmocka_unit_test(test_small_guest),
+		cmocka_unit_test(test_headroom),    cmocka_unit_test(test_wrap),
 	};
 
 	log_open("test", false);
