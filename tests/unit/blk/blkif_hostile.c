@@ -1,9 +1,21 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
  * A front-end that means harm: requests, rings, grants and keys. A second queue or a second attempt
- * is served as ever, and no grant stays in use.
+ * is served as ever, and no grant stays in use. Numbers are those of the catalogue.
+ *
+ *	1	a producer index out of reach			its queue stops, with one line and a count
+ *	2	requests and segments rewritten meanwhile	the copies count
+ *	3	segments that make no sense			an error
+ *	4	ranges past the end, sums that wrap		an error
+ *	5	one bad grant of eleven				an error, the good ones unpinned
+ *	6	a page that cannot be had			an error
+ *	12	events without work				rests, others are served
+ *	13	closing under events and requests		all is given back
+ *		keys and states that make no sense		refused, and it may begin anew
+ *		all of that beside another guest's disk		which is not disturbed
  */
 #include "blkif_guest.h"
+#include "tests/unit/capture.h"
 
 static struct disk *open_disk(unsigned int queues)
 {
@@ -145,6 +157,41 @@ static void test_one_bad_grant(void **state)
 	disk_close(d);
 }
 
+/* Row 6: the count of pins is full, or somebody keeps its lock. */
+static void test_no_page(void **state)
+{
+	static const uint64_t words[] = {ATTACH_USE_READERS_MASK, ATTACH_USE_WRITERS_MASK,
+					 (SHIM_OWNER + 1ULL) << ATTACH_USE_LOCK_SHIFT};
+	struct disk *d = disk_new();
+	struct blkif_rw_req request;
+	uint64_t pages[11], *use;
+	unsigned int i, persistent;
+
+	disk_open(d);
+	for (persistent = 0; persistent < 2; persistent++) {
+		front_set(d, "feature-persistent", "%u", persistent);
+		disk_connect(d, 1, 0);
+		new_pages(d, pages, 11);
+		for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+			request = rw(d, BLKIF_READ, 0, pages, 11);
+			use = &d->shim.use[request.segment[7].grant].word;
+			__atomic_store_n(use, words[i], __ATOMIC_SEQ_CST);
+			assert_int_equal(ask(d, &d->q[0], &request, sizeof(request)), BLKIF_ERROR);
+			assert_true(__atomic_load_n(use, __ATOMIC_SEQ_CST) == words[i]);
+			__atomic_store_n(use, 0, __ATOMIC_SEQ_CST);
+			if (!persistent)
+				check_only_rings(d);
+			assert_int_equal(ask(d, &d->q[0], &request, sizeof(request)), BLKIF_OK);
+		}
+		front_state(d, 5);
+		assert_back_state(d, "6");
+		shim_check_unpinned(&d->shim);
+		front_state(d, 1);
+		assert_back_state(d, "2");
+	}
+	disk_close(d);
+}
+
 static void test_indirect(void **state)
 {
 	struct disk *d = open_disk(1);
@@ -262,6 +309,26 @@ static void test_rewritten(void **state)
 
 /* ---- rings ----------------------------------------------------------------------------------- */
 
+/*
+ * Waits until the first queue was found broken @times times, and for @line_ms until that was said; what
+ * was said.
+ */
+static const char *break_queue(struct disk *d, uint32_t req_prod, unsigned int times,
+			       unsigned int line_ms)
+{
+	const uint64_t *broken = &stats_queue(d->stats, 0)->broken;
+	unsigned int ms;
+
+	capture();
+	order_store_release(&d->q[0].front.ring.header->req_prod, req_prod);
+	guest_kick(&d->shim, d->q[0].port);
+	for (ms = 0; ms < WAIT_MS && stats_read(broken) < times; ms++)
+		fake_sleep_ms(1);
+	capture_wait(line_ms);
+	return captured();
+}
+
+/* Row 1. One line names the device, the queue, the index and its value. */
 static void test_index(void **state)
 {
 	static const uint32_t jumps[] = {33, 1000, 0x80000000, UINT32_MAX};
@@ -270,10 +337,20 @@ static void test_index(void **state)
 	for (i = 0; i < sizeof(jumps) / sizeof(jumps[0]); i++) {
 		struct disk *d = open_disk(2);
 		struct blkif_rsp response;
+		char wanted[256];
 
-		order_store_release(&d->q[0].front.ring.header->req_prod, jumps[i]);
-		guest_kick(&d->shim, d->q[0].port);
-		assert_false(reap(d, &d->q[0], &response, 50));
+		snprintf(wanted, sizeof(wanted),
+			 "pvkit: %s: queue 0: the front-end broke the ring of its ring-ref: "
+			 "request index ran backwards or over requests that were not answered "
+			 "(its req_prod is %u); the queue stays stopped",
+			 d->path, jumps[i]);
+		assert_ptr_equal(strstr(break_queue(d, jumps[i], 1, WAIT_MS), wanted),
+				 capture_state.text);
+		assert_ptr_equal(strchr(capture_state.text, '\n') + 1,
+				 capture_state.text + strlen(capture_state.text));
+		assert_false(reap(d, &d->q[0], &response, 20));
+		assert_int_equal(stats_read(&stats_queue(d->stats, 0)->broken), 1);
+		assert_int_equal(stats_read(&stats_queue(d->stats, 1)->broken), 0);
 		check_served(d, &d->q[1]);
 		/* A front-end that begins anew is served again. */
 		front_state(d, 5);
@@ -286,15 +363,71 @@ static void test_index(void **state)
 	}
 }
 
-/* Events without work, from a guest that does nothing else. */
+/* Breaks a ring as often as it can: the log is not its to fill. */
+static void test_index_often(void **state)
+{
+	struct disk *d = open_disk(1);
+	struct timespec start, end;
+	unsigned int round, lines = 0;
+	const char *at;
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	for (round = 1; round <= 30; round++) {
+		for (at = break_queue(d, 1000, round, 2); (at = strstr(at, "broke the ring")); at++)
+			lines++;
+		assert_int_equal(stats_read(&stats_queue(d->stats, 0)->broken), round);
+		front_state(d, 5);
+		assert_back_state(d, "6");
+		front_state(d, 1);
+		assert_back_state(d, "2");
+		disk_connect(d, 1, 0);
+	}
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	/* A burst of 5, then one a second. */
+	assert_true(lines <= 5 + 1 + end.tv_sec - start.tv_sec);
+	check_served(d, &d->q[0]);
+	disk_close(d);
+}
+
+struct kicker {
+	pthread_t thread;
+	struct fake_shim *shim;
+	uint32_t port;
+	_Atomic bool stop;
+};
+
+static void *kick(void *context)
+{
+	struct kicker *kicker = context;
+
+	while (!kicker->stop)
+		guest_kick(kicker->shim, kicker->port);
+	return NULL;
+}
+
+/* Row 12: from a guest that does nothing else. It rests for longer and longer, and others do not. */
 static void test_flood(void **state)
 {
 	struct disk *d = open_disk(2);
+	struct kicker kicker = {.shim = &d->shim, .port = d->q[0].port};
+	const uint64_t *sleeps = &stats_queue(d->stats, 0)->sleeps;
+	uint64_t before;
 	unsigned int i;
 
-	for (i = 0; i < 20000; i++)
-		guest_kick(&d->shim, d->q[0].port);
-	check_served(d, &d->q[1]);
+	assert_int_equal(pthread_create(&kicker.thread, NULL, kick, &kicker), 0);
+	for (i = 0; i < 20; i++) {
+		check_served(d, &d->q[1]);
+		check_served(d, &d->q[0]);
+	}
+	fake_sleep_ms(150);
+	before = stats_read(sleeps);
+	for (i = 0; i < 20; i++) {
+		fake_sleep_ms(5);
+		check_served(d, &d->q[1]);
+	}
+	assert_true(stats_read(sleeps) - before < 150);
+	kicker.stop = true;
+	pthread_join(kicker.thread, NULL);
 	check_served(d, &d->q[0]);
 	disk_close(d);
 }
@@ -499,13 +632,7 @@ static void test_silent_shim(void **state)
 	disk_publish(d, 1, 0, 0);
 	front_state(d, 3);
 	assert_int_equal(daemon_join(&d->shim), 1);
-	blkif_close(d->blkif);
-	stats_close(d->stats);
-	store_image_close(d->image);
-	disk_free_areas(d);
-	fake_shim_close(&d->shim);
-	unlink(d->path);
-	free(d);
+	disk_free(d);
 }
 
 static void wait_acks(struct disk *d, unsigned int count)
@@ -562,6 +689,105 @@ static void test_version(void **state)
 	disk_close(d);
 }
 
+/* ---- another guest's disk ----------------------------------------------------------------------- */
+
+/* It writes and reads as fast as it can, all the time. */
+struct neighbour {
+	pthread_t thread;
+	struct disk *disk;
+	_Atomic bool stop;
+	_Atomic unsigned int good, bad;
+};
+
+static void *neighbour_runs(void *context)
+{
+	struct neighbour *neighbour = context;
+	struct disk *d = neighbour->disk;
+	uint64_t pages[2] = {guest_page(&d->shim), guest_page(&d->shim)};
+	struct blkif_rw_req out = rw(d, BLKIF_WRITE, 64, &pages[0], 1),
+			    in = rw(d, BLKIF_READ, 64, &pages[1], 1);
+	uint8_t *from = guest_at(&d->shim, pages[0]), *to = guest_at(&d->shim, pages[1]);
+	unsigned int i = 0;
+
+	while (!neighbour->stop) {
+		memset(from, ++i, SHIM_PAGE);
+		if (ask(d, &d->q[0], &out, sizeof(out)) == BLKIF_OK &&
+		    ask(d, &d->q[0], &in, sizeof(in)) == BLKIF_OK && !memcmp(from, to, SHIM_PAGE))
+			neighbour->good++;
+		else
+			neighbour->bad++;
+	}
+	return NULL;
+}
+
+/* It gets on, with us in the same daemon. */
+static void check_undisturbed(struct neighbour *neighbour)
+{
+	const unsigned int before = neighbour->good;
+	unsigned int ms;
+
+	for (ms = 0; ms < WAIT_MS && neighbour->good < before + 5; ms++)
+		fake_sleep_ms(1);
+	assert_true(ms < WAIT_MS);
+	assert_int_equal(neighbour->bad, 0);
+}
+
+static void misbehave(struct disk *d, struct neighbour *neighbour)
+{
+	struct blkif_rw_req request;
+	uint64_t page = guest_page(&d->shim);
+	unsigned int i;
+
+	request = rw(d, BLKIF_READ, UINT64_MAX, &page, 1);
+	for (i = 0; i < 50; i++) {
+		request.segment[0].grant += i;
+		assert_int_equal(ask(d, &d->q[0], &request, sizeof(request)), BLKIF_ERROR);
+	}
+	check_undisturbed(neighbour);
+	for (i = 0; i < 20000; i++)
+		guest_kick(&d->shim, d->q[i & 1].port);
+	check_undisturbed(neighbour);
+	break_queue(d, 1000, 1, 0);
+	check_undisturbed(neighbour);
+	for (i = 0; i < 1000; i++)
+		front_set(d, "state", "%u", i % 9);
+	check_undisturbed(neighbour);
+	front_state(d, 6);
+	assert_back_state(d, "6");
+	front_state(d, 1);
+	assert_back_state(d, "2");
+	disk_publish(d, 2, 0, 0);
+	front_set(d, "ring-page-order", "banana");
+	front_state(d, 3);
+	assert_back_state(d, "5");
+	check_undisturbed(neighbour);
+	store_drop(&d->shim.store, FRONT);
+	assert_back_state(d, "6");
+	check_undisturbed(neighbour);
+}
+
+static void test_neighbour(void **state)
+{
+	struct disk *d = disk_new();
+	struct neighbour neighbour = {.disk = d->beside = disk_new()};
+	unsigned int i;
+
+	disk_open(d);
+	disk_connect(d, 2, 0);
+	disk_connect(d->beside, 1, 0);
+	assert_int_equal(pthread_create(&neighbour.thread, NULL, neighbour_runs, &neighbour), 0);
+	misbehave(d, &neighbour);
+	neighbour.stop = true;
+	pthread_join(neighbour.thread, NULL);
+	assert_int_equal(neighbour.bad, 0);
+	for (i = 0; i < QUEUES_MAX; i++) {
+		assert_int_equal(stats_read(&stats_queue(d->beside->stats, i)->broken), 0);
+		assert_int_equal(stats_read(&stats_queue(d->beside->stats, i)->errors), 0);
+	}
+	assert_back_state(d->beside, "4");
+	disk_close(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -573,6 +799,8 @@ int main(void)
 		cmocka_unit_test(test_skip),           cmocka_unit_test(test_rewritten_keys),
 		cmocka_unit_test(test_directory_gone), cmocka_unit_test(test_reused_port),
 		cmocka_unit_test(test_silent_shim),    cmocka_unit_test(test_version),
+		cmocka_unit_test(test_no_page),        cmocka_unit_test(test_index_often),
+		cmocka_unit_test(test_neighbour),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
