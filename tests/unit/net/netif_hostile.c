@@ -2,20 +2,25 @@
 /*
  * What a hostile front-end gets of the Xen network device. Numbers are those of the catalogue.
  *
- *	1	a producer index out of reach			its queue stops
+ *	1	a producer index out of reach			its queue stops, with one line and a count
  *	2	requests and headers rewritten meanwhile	the copies count
+ *	6	a page that cannot be had			an error
  *	7	too many slots; a chain behind the producer	its queue stops
  *	8	data across the end of a page			its queue stops
  *	9	headers split over slots			the frame, intact
  *	10	slots of no bytes, sizes that do not add up	dropped
  *	11	no rx pages under a flood; too few for a frame	bounded, then goes on
  *	12	events without work				rests
+ *	13	closing under events and frames			all is given back
  *		grants that are none, or not for that		dropped
  *		extras of no type; GSO that does not fit	its queue stops; dropped
  *		keys that make no sense				refused, and it may begin anew
- * Each time: the other queue works, and no grant is left in use (fake_shim_close()).
+ *		all of that beside another guest's device	which is not disturbed
+ * Each time: the other queue works, and no grant is left in use (fake_shim_close()). 14, indices that
+ * wrap, is in netif.c: an honest guest has that too.
  */
 #include "netif_guest.h"
+#include "tests/unit/capture.h"
 
 static struct nic *open_two(void)
 {
@@ -26,17 +31,23 @@ static struct nic *open_two(void)
 	return n;
 }
 
-/* The first queue is dead, and only it. */
-static void check_broken(struct nic *n, bool tx)
+static bool wait_broken(struct nic *n, bool tx)
 {
 	unsigned int waited;
 
 	for (waited = 0; waited < WAIT_MS; waited++) {
 		if ((tx ? tx_counter(n, 0, broken) : rx_counter(n, 0, broken)) == 1)
-			break;
+			return true;
 		fake_sleep_ms(1);
 	}
-	assert_true(waited < WAIT_MS);
+	return false;
+}
+
+/* The first queue is dead, and only it. */
+static void check_broken(struct nic *n, bool tx)
+{
+	assert_true(wait_broken(n, tx));
+	assert_int_equal(tx_counter(n, 1, broken) + rx_counter(n, 1, broken), 0);
 	assert_int_equal(tx_answer(n, &n->q[0], 0), INT32_MIN);
 	check_tx(n, &n->q[1]);
 	nic_close(n);
@@ -65,18 +76,42 @@ static void check_dropped(struct nic *n, unsigned int requests, unsigned int ext
 
 static uint8_t some[SHIM_PAGE];
 
+/* The queue breaks by what was put on the ring: the one line about it is @wanted. */
+static void check_broken_line(struct nic *n, bool tx, const char *wanted)
+{
+	bool broken;
+
+	capture();
+	guest_kick(&n->shim, tx ? n->q[0].tx_port : n->q[0].rx_port);
+	broken = wait_broken(n, tx);
+	capture_wait(WAIT_MS);
+	captured();
+	assert_true(broken);
+	assert_ptr_equal(strstr(capture_state.text, wanted), capture_state.text);
+	assert_ptr_equal(strchr(capture_state.text, '\n') + 1,
+			 capture_state.text + strlen(capture_state.text));
+	check_broken(n, tx);
+}
+
+#define JUMPED \
+	"request index ran backwards or over requests that were not answered (its req_prod is "
+
 static void test_index_jumps(void **state)
 {
 	struct nic *n = open_two();
 
 	order_store_release(&n->q[0].tx.ring.header->req_prod, NIC_RING + 1);
-	guest_kick(&n->shim, n->q[0].tx_port);
-	check_broken(n, true);
+	check_broken_line(
+		n, true,
+		"test: test: queue 0: the front-end broke the ring of its tx-ring-ref: " JUMPED
+		"257); the queue stays stopped");
 
 	n = open_two();
 	order_store_release(&n->q[0].rx.ring.header->req_prod, 0x80000000);
-	guest_kick(&n->shim, n->q[0].rx_port);
-	check_broken(n, false);
+	check_broken_line(
+		n, false,
+		"test: test: queue 0: the front-end broke the ring of its rx-ring-ref: " JUMPED
+		"2147483648); the queue stays stopped");
 }
 
 static void test_chain_behind_producer(void **state)
@@ -84,8 +119,11 @@ static void test_chain_behind_producer(void **state)
 	struct nic *n = open_two();
 
 	tx_put(&n->q[0], tx_piece(n, some, 0, 600, NETIF_TX_MORE_DATA));
-	tx_push(n, &n->q[0]);
-	check_broken(n, true);
+	xen_front_publish(&n->q[0].tx);
+	check_broken_line(
+		n, true,
+		"test: test: queue 0: tx slot 0: the frame goes on behind the last request "
+		"(1); the queue stays stopped");
 
 	n = open_two();
 	tx_put(&n->q[0], tx_piece(n, some, 0, 600, NETIF_TX_EXTRA_INFO));
@@ -207,6 +245,57 @@ static void test_tx_grants(void **state)
 	tx_put(&n->q[0], request);
 	tx_push(n, &n->q[0]);
 	check_dropped(n, 1, 0);
+}
+
+/* A frame gets through to the guest by the first queue. */
+static void check_rx(struct nic *n)
+{
+	const struct frame_header none = {0};
+	static struct rx_got got;
+
+	test_link_put(n->link, &none, some, 1000);
+	assert_int_equal(rx_get(n, &n->q[0], &got, WAIT_MS), 1000);
+	assert_memory_equal(got.data, some, 1000);
+}
+
+/* Row 6: the count of pins is full, or somebody keeps its lock. */
+static void test_no_page(void **state)
+{
+	static const uint64_t words[] = {ATTACH_USE_READERS_MASK, ATTACH_USE_WRITERS_MASK,
+					 (SHIM_OWNER + 1ULL) << ATTACH_USE_LOCK_SHIFT};
+	struct netif_tx_req request;
+	static struct rx_got got;
+	struct nic *n;
+	unsigned int i;
+	uint32_t page;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		n = nic_open_connected();
+		request = tx_piece(n, some, 0, 100, NETIF_TX_MORE_DATA);
+		request.size = 200;
+		tx_put(&n->q[0], request);
+		request = tx_piece(n, some, 0, 100, 0);
+		tx_put(&n->q[0], request);
+		page = guest_grant(&n->shim, guest_page(&n->shim), false);
+		__atomic_store_n(&n->shim.use[request.grant].word, words[i], __ATOMIC_SEQ_CST);
+		__atomic_store_n(&n->shim.use[page].word, words[i], __ATOMIC_SEQ_CST);
+		tx_push(n, &n->q[0]);
+		assert_int_equal(tx_answer(n, &n->q[0], WAIT_MS), NETIF_ERROR);
+		assert_int_equal(tx_answer(n, &n->q[0], WAIT_MS), NETIF_ERROR);
+		rx_post_grant(&n->q[0], page);
+		n->q[0].grant[0] = SHIM_GRANTS - 1; /* what rx_get() looks at: none */
+		rx_push(n, &n->q[0]);
+		rx_get(n, &n->q[0], &got, WAIT_MS);
+		assert_int_equal(got.length, NETIF_ERROR);
+		assert_int_equal(rx_counter(n, 0, errors), 1);
+		assert_int_equal(tx_counter(n, 0, dropped), 1);
+		__atomic_store_n(&n->shim.use[request.grant].word, 0, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&n->shim.use[page].word, 0, __ATOMIC_SEQ_CST);
+		rx_post(n, &n->q[0], 30);
+		check_rx(n);
+		check_tx(n, &n->q[0]);
+		nic_close(n);
+	}
 }
 
 static void send_extra(struct nic *n, uint16_t flags, struct netif_extra extra)
@@ -493,6 +582,79 @@ static void test_events(void **state)
 	nic_close(n);
 }
 
+/* Rings the bells of both queues all the time. */
+struct ringer {
+	pthread_t thread;
+	int bell[4];
+	_Atomic bool stop;
+};
+
+static void *ring_bells(void *context)
+{
+	struct ringer *ringer = context;
+	const uint64_t one = 1;
+	unsigned int i;
+
+	for (i = 0; !ringer->stop; i++)
+		if (write(ringer->bell[i % 4], &one, sizeof(one)) < 0)
+			continue;
+	return NULL;
+}
+
+static void start_ringer(struct ringer *ringer, struct nic *n)
+{
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		ringer->bell[2 * i] = n->shim.port[n->q[i].tx_port].from;
+		ringer->bell[2 * i + 1] = n->shim.port[n->q[i].rx_port].from;
+	}
+	ringer->stop = false;
+	assert_int_equal(pthread_create(&ringer->thread, NULL, ring_bells, ringer), 0);
+}
+
+static void stop_ringer(struct ringer *ringer)
+{
+	ringer->stop = true;
+	pthread_join(ringer->thread, NULL);
+}
+
+/* Row 13: closes in every way, under events, with frames on their way in both directions, and held. */
+static void test_close_busy(void **state)
+{
+	struct nic *n = nic_open();
+	struct ringer ringer;
+	unsigned int round, i;
+
+	nic_features(n);
+	for (round = 0; round < 12; round++) {
+		__atomic_store_n(&n->link->busy, round & 1, __ATOMIC_RELAXED);
+		nic_connect(n, 2, true);
+		start_ringer(&ringer, n);
+		rx_post(n, &n->q[0], 20);
+		rx_post(n, &n->q[1], 20);
+		flood(n, 10);
+		for (i = 0; i < 10; i++)
+			tx_frame(n, &n->q[i & 1], some, 600);
+		front_set(n, "state", "%u", round % 3 == 0 ? 5 : round % 3 == 1 ? 6 : 1);
+		if (round % 3 != 2) {
+			assert_back(n, "state", "6");
+			front_set(n, "state", "1");
+		}
+		assert_back(n, "state", "2");
+		shim_check_unpinned(&n->shim);
+		assert_int_equal(n->link->active, 0);
+		/* They go on for a while; nobody listens. */
+		stop_ringer(&ringer);
+	}
+	test_link_drain(n->link);
+	__atomic_store_n(&n->link->busy, false, __ATOMIC_RELAXED);
+	nic_connect(n, 2, true);
+	check_tx(n, &n->q[0]);
+	check_tx(n, &n->q[1]);
+	nic_close(n);
+}
+
 static void test_keys(void **state)
 {
 	static const struct {
@@ -534,6 +696,116 @@ static void test_keys(void **state)
 	nic_close(n);
 }
 
+/* ---- another guest's device ---------------------------------------------------------------------- */
+
+/* It sends and receives as fast as it can, all the time. */
+struct neighbour {
+	pthread_t thread;
+	struct nic *nic;
+	_Atomic bool stop;
+	_Atomic unsigned int good, bad;
+};
+
+static void *neighbour_runs(void *context)
+{
+	static const struct frame_header none;
+	struct neighbour *neighbour = context;
+	struct nic *n = neighbour->nic;
+	struct nic_queue *q = &n->q[0];
+	struct netif_tx_req request = tx_piece(n, some, 100, 300, 0);
+	uint32_t page = guest_grant(&n->shim, guest_page(&n->shim), false);
+	struct frame_header header;
+	struct netif_rx_rsp response;
+	uint8_t got[400];
+
+	while (!neighbour->stop) {
+		bool good;
+
+		tx_put(q, request);
+		tx_push(n, q);
+		good = link_get(n, &header, got, sizeof(got), WAIT_MS) == 300 &&
+		       !memcmp(got, some, 300) && tx_answer(n, q, WAIT_MS) == NETIF_OK;
+		rx_post_grant(q, page);
+		rx_push(n, q);
+		test_link_put(n->link, &none, some, 200);
+		good = front_reap(n, &q->rx, q->rx_port, &response, sizeof(response), WAIT_MS) &&
+		       response.status == 200 && good;
+		neighbour->good += good;
+		neighbour->bad += !good;
+	}
+	return NULL;
+}
+
+/* It gets on, with us in the same daemon. */
+static void check_undisturbed(struct neighbour *neighbour)
+{
+	const unsigned int before = neighbour->good;
+	unsigned int ms;
+
+	for (ms = 0; ms < WAIT_MS && neighbour->good < before + 3; ms++)
+		fake_sleep_ms(1);
+	assert_true(ms < WAIT_MS);
+	assert_int_equal(neighbour->bad, 0);
+}
+
+static void misbehave(struct nic *n, struct neighbour *neighbour)
+{
+	struct ringer ringer;
+	struct netif_tx_req request;
+	unsigned int i;
+
+	for (i = 0; i < 50; i++) {
+		request = tx_piece(n, some, 0, 100, 0);
+		request.grant += 1 + i;
+		tx_put(&n->q[0], request);
+	}
+	tx_push(n, &n->q[0]);
+	check_undisturbed(neighbour);
+	flood(n, 100000);
+	start_ringer(&ringer, n);
+	check_undisturbed(neighbour);
+	stop_ringer(&ringer);
+	order_store_release(&n->q[1].tx.ring.header->req_prod, n->q[1].tx.req_prod + NIC_RING + 1);
+	guest_kick(&n->shim, n->q[1].tx_port);
+	check_undisturbed(neighbour);
+	for (i = 0; i < 1000; i++)
+		front_set(n, "state", "%u", i % 9);
+	check_undisturbed(neighbour);
+	front_set(n, "state", "6");
+	assert_back(n, "state", "6");
+	front_set(n, "state", "1");
+	assert_back(n, "state", "2");
+	front_set(n, "feature-sg", "banana");
+	front_set(n, "state", "4");
+	assert_back(n, "state", "5");
+	check_undisturbed(neighbour);
+	store_drop(&n->shim.store, FRONT);
+	assert_back(n, "state", "6");
+	check_undisturbed(neighbour);
+}
+
+static void test_neighbour(void **state)
+{
+	struct nic *n = nic_open_beside();
+	struct neighbour neighbour = {.nic = n->beside};
+
+	nic_features(n);
+	nic_connect(n, 2, true);
+	assert_back(n->beside, "state", "2");
+	nic_features(n->beside);
+	front_set(n->beside, "feature-sg", "0"); /* a page is enough for it */
+	nic_connect(n->beside, 1, true);
+	assert_int_equal(pthread_create(&neighbour.thread, NULL, neighbour_runs, &neighbour), 0);
+	misbehave(n, &neighbour);
+	neighbour.stop = true;
+	pthread_join(neighbour.thread, NULL);
+	assert_int_equal(neighbour.bad, 0);
+	assert_int_equal(tx_counter(n->beside, 0, broken) + rx_counter(n->beside, 0, broken), 0);
+	assert_int_equal(tx_counter(n->beside, 0, dropped) + rx_counter(n->beside, 0, dropped), 0);
+	assert_back(n->beside, "state", "4");
+	nic_close(n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -545,6 +817,8 @@ int main(void)
 		cmocka_unit_test(test_rewriting),   cmocka_unit_test(test_no_pages),
 		cmocka_unit_test(test_few_pages),   cmocka_unit_test(test_rx_grants),
 		cmocka_unit_test(test_events),      cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_no_page),     cmocka_unit_test(test_close_busy),
+		cmocka_unit_test(test_neighbour),
 	};
 
 	log_open("test", false);
