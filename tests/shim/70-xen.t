@@ -14,6 +14,12 @@ if [ -n "$(xen_unusable)" ]; then
 	finished
 fi
 
+if [ -x "$BUILD/tests/unit/shim/xen_calls" ]; then
+	ok 'every hypercall, by guests of a few instructions' "$BUILD/tests/unit/shim/xen_calls"
+else
+	skip 'every hypercall' 'not built: make units'
+fi
+
 add_tap pvkit0 0 2
 start_iperf 0
 
