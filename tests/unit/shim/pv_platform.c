@@ -12,7 +12,9 @@
 
 #include <linux/kvm.h>
 #include <linux/pci_regs.h>
+#include <sched.h>
 #include <semaphore.h>
+#include <time.h>
 
 #include "tests/unit/shim/pv_fake.h"
 
@@ -122,10 +124,11 @@ static void *ram(uint64_t address)
 	return guest_memory_at(vm_memory(), address, 1);
 }
 
-static int64_t call(uint32_t number, uint64_t a, uint64_t b, uint64_t c)
+/* By the block at @at, which is one vCPU's own. */
+static int64_t call_by(uint32_t at, uint32_t number, uint64_t a, uint64_t b, uint64_t c)
 {
-	struct platform_call *block = ram(CALL_AT);
-	uint32_t address = CALL_AT >> PLATFORM_CALL_SHIFT;
+	struct platform_call *block = ram(at);
+	uint32_t address = at >> PLATFORM_CALL_SHIFT;
 
 	*block = (struct platform_call){
 		.number = number,
@@ -135,6 +138,11 @@ static int64_t call(uint32_t number, uint64_t a, uint64_t b, uint64_t c)
 	};
 	bus_port_write(PLATFORM_HYPERCALL_PORT, &address, 4);
 	return block->result;
+}
+
+static int64_t call(uint32_t number, uint64_t a, uint64_t b, uint64_t c)
+{
+	return call_by(CALL_AT, number, a, b, c);
 }
 
 static int64_t event_op(uint64_t op, void *args, size_t size)
@@ -791,6 +799,118 @@ static void suspend_keeps_the_module(void **state)
 }
 
 /* A vCPU that waits in a reset does not keep the machine from its end. */
+/* ---- two vCPUs and a back-end at once --------------------------------------------------------- */
+
+#define RACE_ROUNDS 300
+#define RACE_PORTS  8
+#define RACE_OWNER \
+	77 /* of no connection: what it has bound is free as soon as the guest closes it */
+#define OTHER_CALL 0x11000u
+#define OTHER_ARGS 0x21000u
+
+#define RACE_S 20 /* a busy machine gives the others their turn at last */
+
+static atomic_bool racing;
+static atomic_uint race_sent, race_bound; /* to and of ports of the guest's, that were there */
+
+/* Sends to whatever there is, by calls and by doorbells without an ioeventfd. */
+static void *send_to_all(void *unused)
+{
+	struct event_channel_port *args = ram(OTHER_ARGS);
+	uint32_t value = 0;
+
+	while (racing) {
+		for (uint32_t port = 1; port <= 2 * RACE_PORTS; port++) {
+			int64_t result;
+
+			args->port = port;
+			result = call_by(OTHER_CALL, HYPERCALL_EVENT_CHANNEL_OP,
+					 EVENT_CHANNEL_OP_SEND, OTHER_ARGS, 0);
+			if (result && result != -EINVAL)
+				abort();
+			race_sent += !result && port != read32(PLATFORM_REG_STORE_PORT);
+			pci_memory_write(t.bar[2] + port * PLATFORM_DOORBELL_STRIDE, &value, 4);
+		}
+	}
+	return NULL;
+}
+
+static void *bind_all(void *unused)
+{
+	while (racing) {
+		for (uint32_t port = 1; port <= 2 * RACE_PORTS; port++) {
+			pthread_mutex_lock(&pv.lock);
+			race_bound += !event_channel_bind_backend(&pv.channels, RACE_OWNER, port);
+			if (port % 2)
+				event_channel_unbind_backend(&pv.channels, RACE_OWNER, port);
+			pthread_mutex_unlock(&pv.lock);
+		}
+		sched_yield();
+	}
+	return NULL;
+}
+
+static void open_ports(void)
+{
+	struct event_channel_bind_ipi ipi = {.vcpu = 1};
+
+	for (unsigned int i = 0; i < RACE_PORTS; i++) {
+		struct event_channel_alloc_unbound far = {DOMAIN_SELF, DOMAIN_SELF, 0};
+		struct event_channel_bind_interdomain near = {.remote_domain = DOMAIN_SELF};
+
+		switch (i % 3) {
+		case 0:
+			unbound();
+			break;
+		case 1:
+			assert_int_equal(event_op(EVENT_CHANNEL_OP_BIND_IPI, &ipi, sizeof(ipi)), 0);
+			break;
+		default:
+			assert_int_equal(
+				event_op(EVENT_CHANNEL_OP_ALLOC_UNBOUND, &far, sizeof(far)), 0);
+			near.remote_port = far.port;
+			assert_int_equal(
+				event_op(EVENT_CHANNEL_OP_BIND_INTERDOMAIN, &near, sizeof(near)),
+				0);
+		}
+	}
+}
+
+/* One vCPU resets while another one sends, and a back-end binds. */
+static void a_reset_races_with_events(void **state)
+{
+	struct event_channel_reset reset = {DOMAIN_SELF};
+	const time_t until = time(NULL) + RACE_S;
+	pthread_t sender, backend;
+
+	begin(4);
+	race_sent = race_bound = 0;
+	racing = true;
+	pthread_create(&sender, NULL, send_to_all, NULL);
+	pthread_create(&backend, NULL, bind_all, NULL);
+	for (unsigned int i = 0;
+	     i < RACE_ROUNDS || ((!race_sent || !race_bound) && time(NULL) < until); i++) {
+		open_ports();
+		sched_yield();
+		assert_int_equal(event_op(EVENT_CHANNEL_OP_RESET, &reset, sizeof(reset)), 0);
+	}
+	racing = false;
+	pthread_join(sender, NULL);
+	pthread_join(backend, NULL);
+	assert_true(race_sent && race_bound);
+	/* Nothing is left, of whoever had it; the store's port is as it was. */
+	for (uint32_t port = 1; port < EVENT_CHANNEL_PORTS; port++) {
+		const struct event_port *p = &pv.channels.port[port];
+
+		assert_int_equal(p->state, port == read32(PLATFORM_REG_STORE_PORT)
+						   ? EVENT_CHANNEL_INTERDOMAIN
+						   : EVENT_CHANNEL_CLOSED);
+		assert_true(p->fixed || (p->from_guest < 0 && p->to_guest < 0 && !p->lingering));
+	}
+	assert_int_equal(fake_vm.irqfds, 0);
+	assert_int_equal(fake_vm.doorbells, 1);
+}
+
 static void the_end_does_not_wait(void **state)
 {
 	begin(8);
@@ -858,6 +978,7 @@ int main(void)
 		TEST(who_attaches_during_a_change_waits),
 		TEST(a_reset_forgets_all_but_what_is_in_use),
 		TEST(suspend_keeps_the_module),
+		TEST(a_reset_races_with_events),
 		TEST(the_end_does_not_wait),
 		TEST(a_machine_reset_spares_nothing),
 		TEST(the_store_notifies),
