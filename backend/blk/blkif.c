@@ -77,7 +77,7 @@ static int publish_discard(struct xen_device *device, const struct store_image *
 	err = xen_device_write(device, BLKIF_KEY_DISCARD_GRANULARITY, "%u", image->physical_size);
 	if (!err)
 		err = xen_device_write(device, BLKIF_KEY_DISCARD_ALIGNMENT, "0");
-	return err ?: xen_device_write(device, BLKIF_KEY_DISCARD_SECURE, "0");
+	return err ?: xen_device_write(device, BLKIF_KEY_DISCARD_SECURE, "%d", image->can_erase);
 }
 
 static int blkif_publish_features(struct xen_device *device)

@@ -165,8 +165,15 @@ void blkif_take_data(struct blkif_source *source, struct blk_request *request,
 
 static uint8_t range_flags(uint8_t operation)
 {
-	/* Nothing of ours makes data unrecoverable, so we do not offer it and refuse it. */
-	return operation == BLKIF_WRITE_ZEROES ? BLKIF_ZEROES_FLAG_UNMAP : 0;
+	return operation == BLKIF_WRITE_ZEROES ? BLKIF_ZEROES_FLAG_UNMAP
+					       : BLKIF_DISCARD_FLAG_SECURE;
+}
+
+static enum blk_op range_op(const struct blkif_discard_req *from)
+{
+	if (from->operation == BLKIF_WRITE_ZEROES)
+		return BLK_WRITE_ZEROES;
+	return from->flags & BLKIF_DISCARD_FLAG_SECURE ? BLK_SECURE_ERASE : BLK_DISCARD;
 }
 
 void blkif_set_ranges(struct blk_request *request, const struct blkif_discard_req *from,
@@ -175,7 +182,7 @@ void blkif_set_ranges(struct blk_request *request, const struct blkif_discard_re
 	bool zeroes = from->operation == BLKIF_WRITE_ZEROES;
 	uint64_t part;
 
-	request->op = zeroes ? BLK_WRITE_ZEROES : BLK_DISCARD;
+	request->op = range_op(from);
 	request->range_count = 0;
 	do {
 		part = sectors < BLK_RANGE_SECTORS_MAX ? sectors : BLK_RANGE_SECTORS_MAX;

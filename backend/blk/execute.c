@@ -26,7 +26,7 @@
 
 enum phase {
 	PHASE_TRANSFER, /* READ, WRITE: ->iov, ->offset, ->left */
-	PHASE_RANGE, /* DISCARD, WRITE_ZEROES: the current range in one step */
+	PHASE_RANGE, /* DISCARD, SECURE_ERASE, WRITE_ZEROES: the current range in one step */
 	PHASE_ZERO_WRITE, /* WRITE_ZEROES: by writing zeros at ->offset, ->left */
 	PHASE_FLUSH, /* FLUSH, or the end of a WRITE_ZEROES that is to be durable */
 };
@@ -45,9 +45,10 @@ static bool over(struct blk_request *request, enum blk_status status)
 }
 
 static const char *const op_names[] = {
-	[STORE_READ] = "read",         [STORE_WRITE] = "write",
-	[STORE_FLUSH] = "flush",       [STORE_DISCARD] = "discard",
-	[STORE_ZERO] = "write zeroes", [STORE_ZERO_UNMAP] = "write zeroes",
+	[STORE_READ] = "read",          [STORE_WRITE] = "write",
+	[STORE_FLUSH] = "flush",        [STORE_DISCARD] = "discard",
+	[STORE_ZERO] = "write zeroes",  [STORE_ZERO_UNMAP] = "write zeroes",
+	[STORE_ERASE] = "secure erase",
 };
 
 static bool failed(const struct blk_execute *execute, struct blk_request *request, int error)
@@ -191,6 +192,8 @@ static void range_prepare(struct blk_execute *execute, struct blk_request *reque
 		io->op = STORE_WRITE;
 	else if (request->op == BLK_DISCARD)
 		io->op = STORE_DISCARD;
+	else if (request->op == BLK_SECURE_ERASE)
+		io->op = STORE_ERASE;
 	else
 		io->op = zero_op(execute->store->image, &request->ranges[request->range_next]);
 	io->offset = request->offset;
@@ -235,6 +238,8 @@ static bool range_refused(struct blk_execute *execute, struct blk_request *reque
 
 	if (request->io.op == STORE_DISCARD)
 		return range_next(execute, request); /* it was a hint */
+	if (request->io.op == STORE_ERASE)
+		return over(request, BLK_UNSUPPORTED); /* nothing else will do */
 	if (request->io.op == STORE_ZERO_UNMAP)
 		image->no_zero_unmap = true;
 	else

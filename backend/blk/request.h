@@ -21,7 +21,7 @@
 /* Room for the data and for a header and a status cut into 16 pieces and more. */
 #define BLK_IOV_MAX (BLK_SEGMENTS_MAX + 18)
 
-/* Discard and write-zeroes: ranges a request, and sectors a range. */
+/* Discard, secure erase and write-zeroes: ranges a request, and sectors a range. */
 #define BLK_RANGES_MAX        16
 #define BLK_RANGE_SECTORS_MAX (1U << 22)
 
@@ -31,6 +31,7 @@ enum blk_op {
 	BLK_FLUSH,
 	BLK_DISCARD,
 	BLK_WRITE_ZEROES,
+	BLK_SECURE_ERASE,
 	BLK_GET_ID,
 	BLK_UNKNOWN, /* well formed, but no operation that we know */
 	BLK_MALFORMED, /* pieces missing, unreachable or too many */

@@ -43,7 +43,7 @@ static enum blk_status validate_range(const struct blk_policy *policy, enum blk_
 {
 	uint64_t bytes = (uint64_t)range->sectors * BLK_SECTOR;
 
-	if (range->reserved || (range->unmap && op == BLK_DISCARD))
+	if (range->reserved || (range->unmap && op != BLK_WRITE_ZEROES))
 		return BLK_UNSUPPORTED;
 	if (!range->sectors || range->sectors > BLK_RANGE_SECTORS_MAX)
 		return BLK_ERROR;
@@ -77,6 +77,10 @@ enum blk_status blk_validate(const struct blk_policy *policy, const struct blk_r
 		return policy->read_only ? BLK_ERROR : validate_transfer(policy, request);
 	case BLK_DISCARD:
 		if (!policy->can_discard && !policy->read_only)
+			return BLK_UNSUPPORTED;
+		return policy->read_only ? BLK_ERROR : validate_ranges(policy, request);
+	case BLK_SECURE_ERASE:
+		if (!policy->can_erase && !policy->read_only)
 			return BLK_UNSUPPORTED;
 		return policy->read_only ? BLK_ERROR : validate_ranges(policy, request);
 	case BLK_WRITE_ZEROES:

@@ -10,7 +10,7 @@
 struct blk_policy {
 	uint64_t size; /* of the image in bytes, as it is for this batch */
 	uint32_t block_size;
-	bool read_only, can_discard;
+	bool read_only, can_discard, can_erase;
 };
 
 /* BLK_OK: may be executed. The request is judged by its private copy alone. */

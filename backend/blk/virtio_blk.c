@@ -58,6 +58,8 @@ static uint64_t offered_features(const struct store_image *image)
 		return features | F(VIRTIO_BLK_F_RO);
 	if (image->can_discard)
 		features |= F(VIRTIO_BLK_F_DISCARD);
+	if (image->can_erase)
+		features |= F(VIRTIO_BLK_F_SECURE_ERASE);
 	return features | F(VIRTIO_BLK_F_WRITE_ZEROES);
 }
 
@@ -86,6 +88,9 @@ static void fill_config(struct virtio_blk *blk, const struct blk_options *option
 	config->max_write_zeroes_sectors = BLK_RANGE_SECTORS_MAX;
 	config->max_write_zeroes_seg = BLK_RANGES_MAX;
 	config->write_zeroes_may_unmap = 1;
+	config->max_secure_erase_sectors = BLK_RANGE_SECTORS_MAX;
+	config->max_secure_erase_seg = BLK_RANGES_MAX;
+	config->secure_erase_sector_alignment = image->physical_size / BLK_SECTOR;
 }
 
 /*

@@ -115,8 +115,11 @@ static void parse(struct blk_request *request, struct virtqueue_chain *chain)
 		set_data(request, BLK_GET_ID, writable, chain->writable, chain->writable_bytes);
 		break;
 	case VIRTIO_BLK_T_DISCARD:
+	case VIRTIO_BLK_T_SECURE_ERASE:
 	case VIRTIO_BLK_T_WRITE_ZEROES:
-		request->op = header.type == VIRTIO_BLK_T_DISCARD ? BLK_DISCARD : BLK_WRITE_ZEROES;
+		request->op = header.type == VIRTIO_BLK_T_DISCARD        ? BLK_DISCARD
+			      : header.type == VIRTIO_BLK_T_SECURE_ERASE ? BLK_SECURE_ERASE
+									 : BLK_WRITE_ZEROES;
 		take_ranges(request, readable, chain->readable, payload);
 		break;
 	default:

@@ -87,10 +87,15 @@ static uint64_t clock_ns(clockid_t clock)
 /* ---- answers ---------------------------------------------------------------------------------- */
 
 static const uint8_t kinds[] = {
-	[BLK_READ] = STATS_BLK_READ,     [BLK_WRITE] = STATS_BLK_WRITE,
-	[BLK_FLUSH] = STATS_BLK_FLUSH,   [BLK_DISCARD] = STATS_BLK_DISCARD,
-	[BLK_GET_ID] = STATS_BLK_OTHER,  [BLK_WRITE_ZEROES] = STATS_BLK_WRITE_ZEROES,
-	[BLK_UNKNOWN] = STATS_BLK_OTHER, [BLK_MALFORMED] = STATS_BLK_OTHER,
+	[BLK_READ] = STATS_BLK_READ,
+	[BLK_WRITE] = STATS_BLK_WRITE,
+	[BLK_FLUSH] = STATS_BLK_FLUSH,
+	[BLK_DISCARD] = STATS_BLK_DISCARD,
+	[BLK_GET_ID] = STATS_BLK_OTHER,
+	[BLK_WRITE_ZEROES] = STATS_BLK_WRITE_ZEROES,
+	[BLK_UNKNOWN] = STATS_BLK_OTHER,
+	[BLK_MALFORMED] = STATS_BLK_OTHER,
+	[BLK_SECURE_ERASE] = STATS_BLK_DISCARD,
 };
 
 static void count_request(struct blk_worker *worker, const struct blk_request *request)
@@ -203,6 +208,7 @@ static unsigned int fetch(struct blk_worker *worker)
 		.block_size = image->block_size,
 		.read_only = image->read_only,
 		.can_discard = image->can_discard,
+		.can_erase = image->can_erase,
 	};
 	worker->execute.write_through = worker->options.device->write_through;
 	start_batch(worker, &policy, batch, count);

@@ -237,6 +237,19 @@ static bool image_can_discard(const struct store_image *image, uint64_t size)
 	return fallocate(image->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, size, 4096) == 0;
 }
 
+/*
+ * A device that can make data unrecoverable finds fault with a range that is none; one that cannot says
+ * that before it looks at the range. Nothing is erased by the question. Of a file nobody knows where its
+ * copies are.
+ */
+static bool image_can_erase(const struct store_image *image)
+{
+	uint64_t no_range[2] = {1, 512};
+
+	return image->block_device && !image->read_only &&
+	       ioctl(image->fd, BLKSECDISCARD, no_range) < 0 && errno == EINVAL;
+}
+
 /* The same file has the same serial number at each start, and two files have different ones. */
 static void image_make_id(struct store_image *image, const struct stat *st)
 {
@@ -274,6 +287,7 @@ static int image_open(struct store_image *image, uint32_t block_size)
 	image->memory_backed =
 		!image->block_device && fstatfs(image->fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
 	image->can_discard = image_can_discard(image, size);
+	image->can_erase = image_can_erase(image);
 	image_make_id(image, &st);
 	return 0;
 }

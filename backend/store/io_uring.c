@@ -33,7 +33,7 @@ struct uring_queue {
 	struct store_queue base;
 	struct io_uring ring;
 	bool file_registered, multishot;
-	struct store_pool *pool; /* for block devices: discards; else NULL */
+	struct store_pool *pool; /* for block devices: discards, erasing; else NULL */
 	int watch[STORE_WATCH_MAX + 1];
 	unsigned int watch_count, watch_rearm; /* bit set: its poll request is to be made again */
 	unsigned int memory_count; /* registered buffers */
@@ -239,7 +239,11 @@ static bool uring_start(struct store_queue *base, struct store_io *io)
 
 	if (store_inline(base, io))
 		return true;
-	if (queue->pool && io->op == STORE_DISCARD) {
+	if (io->op == STORE_ERASE && !queue->pool) {
+		io->result = -EOPNOTSUPP;
+		return true;
+	}
+	if (queue->pool && (io->op == STORE_DISCARD || io->op == STORE_ERASE)) {
 		store_pool_start(queue->pool, io);
 		base->in_flight++;
 		return false;

@@ -4,6 +4,7 @@
  * rings, which is what it measures. Reads leave the guest's buffers as they are.
  */
 #include <poll.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -40,6 +41,8 @@ static void null_close(struct store_queue *base)
 static bool null_start(struct store_queue *base, struct store_io *io)
 {
 	io->result = io->op <= STORE_WRITE ? io->bytes : 0;
+	if (io->op == STORE_ERASE)
+		io->result = -EOPNOTSUPP;
 	return true;
 }
 

@@ -45,6 +45,7 @@ struct store_image {
 	bool read_only, direct, block_device;
 	bool memory_backed; /* tmpfs: every byte is in memory, nothing can be waited for */
 	bool can_discard;
+	bool can_erase; /* for good: STORE_ERASE */
 	uint32_t block_size; /* logical; a power of two, 512..4096 */
 	uint32_t physical_size; /* what is best written at once; a multiple of block_size */
 	uint32_t memory_align; /* of buffers for O_DIRECT; 1: any */
@@ -73,6 +74,7 @@ enum store_op {
 	STORE_DISCARD, /* a hint: the range may read as anything now */
 	STORE_ZERO, /* reads as zeros; stays allocated */
 	STORE_ZERO_UNMAP, /* reads as zeros; may be deallocated */
+	STORE_ERASE, /* no copy of the range is left on the device; -EOPNOTSUPP where that cannot be */
 };
 
 #define STORE_IO_DURABLE   1 /* WRITE: on stable storage before it is over */

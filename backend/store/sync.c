@@ -36,6 +36,15 @@ static int64_t sync_discard(struct store_image *image, const struct store_io *io
 	return ioctl(image->fd, BLKDISCARD, range) < 0 ? -errno : 0;
 }
 
+static int64_t sync_erase(struct store_image *image, const struct store_io *io)
+{
+	uint64_t range[2] = {io->offset, io->bytes};
+
+	if (!image->block_device)
+		return -EOPNOTSUPP;
+	return ioctl(image->fd, BLKSECDISCARD, range) < 0 ? -errno : 0;
+}
+
 static ssize_t sync_read(int fd, const struct store_io *io, int flags)
 {
 	if (io->iov_count == 1 && !flags)
@@ -69,6 +78,8 @@ int64_t store_sync(struct store_image *image, const struct store_io *io)
 			break;
 		case STORE_DISCARD:
 			return sync_discard(image, io);
+		case STORE_ERASE:
+			return sync_erase(image, io);
 		case STORE_ZERO:
 			return sync_range(image, io, FALLOC_FL_ZERO_RANGE);
 		case STORE_ZERO_UNMAP:

@@ -293,9 +293,72 @@ static void test_ranges(void **state)
 
 	range = (struct blkif_discard_req){.operation = BLKIF_DISCARD, .sector = 64, .sectors = 64};
 	assert_int_equal(ask(d, &d->q[0], &range, sizeof(range)), BLKIF_OK);
-	/* Nobody here could make it unreadable for good. */
+	/* A file's data cannot be made unreadable for good. */
+	assert_int_equal(back_number(d, "discard-secure"), 0);
 	range.flags = BLKIF_DISCARD_FLAG_SECURE;
 	assert_int_equal(ask(d, &d->q[0], &range, sizeof(range)), BLKIF_NOT_SUPPORTED);
+	disk_close(d);
+}
+
+/* The threads engine, on a device that erases securely. */
+static struct store_engine erasing;
+static _Atomic uint64_t erased; /* bytes */
+static _Atomic int erase_error;
+
+static struct store_queue *erasing_open(struct store_image *image,
+					const struct store_queue_options *options)
+{
+	struct store_queue *queue = store_engine_threads.open(image, options);
+
+	queue->engine = &erasing;
+	return queue;
+}
+
+static bool erasing_start(struct store_queue *queue, struct store_io *io)
+{
+	if (io->op != STORE_ERASE)
+		return store_engine_threads.start(queue, io);
+	erased += io->bytes;
+	io->result = -erase_error;
+	return true;
+}
+
+static void test_secure_discard(void **state)
+{
+	struct blkif_discard_req range = {.operation = BLKIF_DISCARD, .sector = 64, .sectors = 64};
+	struct disk *d = disk_new();
+	uint64_t page;
+	struct blkif_rw_req request;
+
+	erasing = store_engine_threads;
+	erasing.open = erasing_open;
+	erasing.start = erasing_start;
+	d->engine = &erasing;
+	d->can_erase = true;
+	disk_open(d);
+	assert_int_equal(back_number(d, "feature-discard"), 1);
+	assert_int_equal(back_number(d, "discard-secure"), 1);
+	disk_connect(d, 1, 0);
+	/* A plain one is a hint, and none of these. */
+	assert_int_equal(ask(d, &d->q[0], &range, sizeof(range)), BLKIF_OK);
+	assert_int_equal(erased, 0);
+	range.flags = BLKIF_DISCARD_FLAG_SECURE;
+	assert_int_equal(ask(d, &d->q[0], &range, sizeof(range)), BLKIF_OK);
+	assert_int_equal(erased, 64 * 512);
+	range.flags |= 2;
+	assert_int_equal(ask(d, &d->q[0], &range, sizeof(range)), BLKIF_NOT_SUPPORTED);
+	range.flags = BLKIF_DISCARD_FLAG_SECURE;
+	range.sector = DISK_BYTES / 512 - 63;
+	assert_int_equal(ask(d, &d->q[0], &range, sizeof(range)), BLKIF_ERROR);
+	assert_int_equal(erased, 64 * 512);
+	range.sector = 0;
+	erase_error = EIO;
+	assert_int_equal(ask(d, &d->q[0], &range, sizeof(range)), BLKIF_ERROR);
+	erase_error = EOPNOTSUPP;
+	assert_int_equal(ask(d, &d->q[0], &range, sizeof(range)), BLKIF_NOT_SUPPORTED);
+	new_pages(d, &page, 1);
+	request = rw(d, BLKIF_READ, 64, &page, 1);
+	assert_int_equal(ask(d, &d->q[0], &request, sizeof(request)), BLKIF_OK);
 	disk_close(d);
 }
 
@@ -741,31 +804,19 @@ static void test_wrap(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_features),
-		cmocka_unit_test(test_transfer),
-		cmocka_unit_test(test_queues),
-		cmocka_unit_test(test_engines),
-		cmocka_unit_test(test_sectors),
-		cmocka_unit_test(test_indirect),
-		cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_flush),
-		cmocka_unit_test(test_barrier_order),
-		cmocka_unit_test(test_ranges),
-		cmocka_unit_test(test_zeroes_not_agreed),
-		cmocka_unit_test(test_large_range),
-		cmocka_unit_test(test_persistent),
-		cmocka_unit_test(test_not_persistent),
-		cmocka_unit_test(test_cache),
-		cmocka_unit_test(test_large_sectors),
-		cmocka_unit_test(test_resize),
-		cmocka_unit_test(test_read_only),
-		cmocka_unit_test(test_memory_changes),
-		cmocka_unit_test(test_memory_lost),
-		cmocka_unit_test(test_reset),
-		cmocka_unit_test(test_suspend),
-		cmocka_unit_test(test_reopen),
-		cmocka_unit_test(test_unplug),
-		cmocka_unit_test(test_successor),
+		cmocka_unit_test(test_features),       cmocka_unit_test(test_transfer),
+		cmocka_unit_test(test_queues),         cmocka_unit_test(test_engines),
+		cmocka_unit_test(test_sectors),        cmocka_unit_test(test_indirect),
+		cmocka_unit_test(test_depth),          cmocka_unit_test(test_flush),
+		cmocka_unit_test(test_barrier_order),  cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_secure_discard), cmocka_unit_test(test_zeroes_not_agreed),
+		cmocka_unit_test(test_large_range),    cmocka_unit_test(test_persistent),
+		cmocka_unit_test(test_not_persistent), cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_large_sectors),  cmocka_unit_test(test_resize),
+		cmocka_unit_test(test_read_only),      cmocka_unit_test(test_memory_changes),
+		cmocka_unit_test(test_memory_lost),    cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_suspend),        cmocka_unit_test(test_reopen),
+		cmocka_unit_test(test_unplug),         cmocka_unit_test(test_successor),
 		cmocka_unit_test(test_wrap),
 	};
 

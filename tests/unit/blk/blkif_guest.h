@@ -43,6 +43,7 @@ struct disk {
 	/* Before disk_open(). */
 	struct store_image_options image_options;
 	uint64_t null_size;
+	bool can_erase; /* the image is one of a device that can erase securely */
 	const struct store_engine *engine;
 	unsigned int version;
 	struct disk *beside; /* another guest's, which the same daemon serves */
@@ -86,6 +87,7 @@ static inline void disk_make(struct disk *d)
 		d->image_options = (struct store_image_options){.null_size = d->null_size};
 	d->image = store_image_open(&d->image_options);
 	assert_non_null(d->image);
+	d->image->can_erase |= d->can_erase;
 	options.image = d->image;
 	d->stats = options.stats = stats_open("test-blkif", STATS_DEVICE_BLK, "test", QUEUES_MAX);
 	d->blkif = blkif_open(&options);

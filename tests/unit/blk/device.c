@@ -56,6 +56,20 @@ static void test_features(void **state)
 	harness_close(&h);
 }
 
+static void test_secure_erase(void **state)
+{
+	struct store_image *image = open_file(h.path, false, STORE_CACHE_WRITEBACK, 0);
+	struct virtio_blk_config c;
+
+	image->can_erase = true;
+	harness_open(&h, image, &store_engine_threads, F_BASE | 1ULL << VIRTIO_BLK_F_FLUSH, 64);
+	assert_true(offers(VIRTIO_BLK_F_SECURE_ERASE));
+	c = config();
+	assert_true(c.max_secure_erase_sectors > 0 && c.max_secure_erase_seg > 0);
+	assert_true(c.secure_erase_sector_alignment > 0);
+	harness_close(&h);
+}
+
 static void test_config(void **state)
 {
 	struct virtio_blk_config c;
@@ -80,8 +94,7 @@ static void test_config(void **state)
 
 static void test_ring_too_large(void **state)
 {
-	struct blk_options options = {
-		.engine = &store_engine_null, .queues = 1, .queue_size = 64};
+	struct blk_options options = {.engine = &store_engine_null, .queues = 1, .queue_size = 64};
 	struct store_image_options null = {.null_size = IMAGE_BYTES};
 	struct virtio_blk *blk;
 
@@ -235,6 +248,7 @@ int main(void)
 		CASE(test_ring_too_large), CASE(test_read_only),
 		CASE(test_get_id),         CASE(test_resize),
 		CASE(test_counters),       cmocka_unit_test(test_poll_budget),
+		CASE(test_secure_erase),
 	};
 
 	log_open("device", false);

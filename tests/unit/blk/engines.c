@@ -200,12 +200,15 @@ static void test_engine(void **state)
 		unlink(h.path);
 		skip();
 	}
+	image->can_erase = true; /* which no file can: no engine may say that it did */
 	harness_open(&h, image, setting->engine, setting->features, 256);
 	exercise_data(&h);
 	exercise_pieces(&h);
 	exercise_ranges(&h);
 	exercise_range_lists(&h);
 	exercise_depth(&h);
+	assert_int_equal(range_request(&h, VIRTIO_BLK_T_SECURE_ERASE, 0, 8, 0),
+			 VIRTIO_BLK_S_UNSUPP);
 	assert_int_equal(stats_read(&stats_queue(h.stats, 0)->broken), 0);
 	harness_close(&h);
 	unlink(h.path);
@@ -218,6 +221,9 @@ static void test_null(void **state)
 	uint64_t data;
 
 	harness_open(&h, store_image_open(&options), &store_engine_null, F_BLK, 256);
+	h.image->can_erase = true;
+	assert_int_equal(range_request(&h, VIRTIO_BLK_T_SECURE_ERASE, 0, 8, 0),
+			 VIRTIO_BLK_S_UNSUPP);
 	data = take(&h, 4096, 0);
 	assert_int_equal(request(&h, VIRTIO_BLK_T_OUT, 0, data, 4096), VIRTIO_BLK_S_OK);
 	assert_int_equal(request(&h, VIRTIO_BLK_T_IN, 0, data, 4096), VIRTIO_BLK_S_OK);

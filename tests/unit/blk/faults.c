@@ -291,6 +291,29 @@ static void test_zeroing_falls_back(void **state)
 	close(fd);
 }
 
+/* It was done, it failed, or it cannot be; then nothing else is done in its place. */
+static void test_secure_erase(void **state)
+{
+	unsigned int before;
+
+	assert_int_equal(range_request(&h, VIRTIO_BLK_T_SECURE_ERASE, 0, 8, 0),
+			 VIRTIO_BLK_S_UNSUPP);
+	h.image->can_erase = true;
+	before = starts;
+	set_fault(FAULT_ERROR, STORE_ERASE, 0, 1);
+	assert_int_equal(range_request(&h, VIRTIO_BLK_T_SECURE_ERASE, 8, 16, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(fault_count, 0);
+	set_fault(FAULT_ERROR, STORE_ERASE, EIO, 1);
+	assert_int_equal(range_request(&h, VIRTIO_BLK_T_SECURE_ERASE, 8, 16, 0),
+			 VIRTIO_BLK_S_IOERR);
+	set_fault(FAULT_ERROR, STORE_ERASE, EOPNOTSUPP, 1);
+	assert_int_equal(range_request(&h, VIRTIO_BLK_T_SECURE_ERASE, 8, 16, 0),
+			 VIRTIO_BLK_S_UNSUPP);
+	assert_int_equal(starts, before + 3);
+	set_fault(FAULT_NONE, 0, 0, 0);
+	assert_int_equal(range_request(&h, VIRTIO_BLK_T_DISCARD, 8, 16, 0), VIRTIO_BLK_S_OK);
+}
+
 /* ---- the write cache -------------------------------------------------------------------------- */
 
 static void test_no_flush_means_write_through(void **state)
@@ -482,6 +505,7 @@ int main(void)
 		CASE(test_nothing_moved_is_an_error),
 		CASE(test_retries_end),
 		CASE(test_zeroing_falls_back),
+		CASE(test_secure_erase),
 		CASE(test_no_flush_means_write_through),
 		CASE(test_reset_means_write_through),
 		CASE(test_cache_toggle),

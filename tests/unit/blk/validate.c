@@ -18,6 +18,8 @@ static const struct blk_policy large_blocks = {
 	.size = SECTORS * 512, .block_size = 4096, .can_discard = true};
 static const struct blk_policy read_only = {
 	.size = SECTORS * 512, .block_size = 512, .read_only = true};
+static const struct blk_policy eraser = {
+	.size = SECTORS * 512, .block_size = 512, .can_erase = true};
 static const struct blk_policy no_discard = {.size = SECTORS * 512, .block_size = 512};
 /* As large as sectors can count: no sum of offset and length may wrap on the way. */
 static const struct blk_policy huge = {
@@ -106,6 +108,13 @@ static const struct range_case ranges[] = {
 	{&read_only, BLK_WRITE_ZEROES, {.sector = 0, .sectors = 1}, BLK_ERROR},
 	{&no_discard, BLK_DISCARD, {.sector = 0, .sectors = 1}, BLK_UNSUPPORTED},
 	{&no_discard, BLK_WRITE_ZEROES, {.sector = 0, .sectors = 1}, BLK_OK},
+	{&small, BLK_SECURE_ERASE, {.sector = 0, .sectors = 1}, BLK_UNSUPPORTED},
+	{&read_only, BLK_SECURE_ERASE, {.sector = 0, .sectors = 1}, BLK_ERROR},
+	{&eraser, BLK_SECURE_ERASE, {.sector = 0, .sectors = SECTORS}, BLK_OK},
+	{&eraser, BLK_SECURE_ERASE, {.sector = 0, .sectors = SECTORS + 1}, BLK_ERROR},
+	{&eraser, BLK_SECURE_ERASE, {.sector = 1ULL << 55, .sectors = 1}, BLK_ERROR},
+	{&eraser, BLK_SECURE_ERASE, {.sector = 0, .sectors = 1, .unmap = true}, BLK_UNSUPPORTED},
+	{&eraser, BLK_SECURE_ERASE, {.sector = 0, .sectors = 1, .reserved = true}, BLK_UNSUPPORTED},
 };
 
 static void test_ranges(void **state)
