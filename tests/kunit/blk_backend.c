@@ -19,17 +19,17 @@
 #include "tests/kunit/blk_backend.h"
 #include "tests/kunit/fake.h"
 
-#define QUEUES_MAX  4
 #define IMAGE_BYTES (2 * BACKEND_SECTORS * 512)
+#define STORM	    64 /* notifications each time that the thread runs */
 
 struct backend backend;
 
 static struct {
 	struct mutex lock; /* all but the mood, against the tests' hands */
 	struct task_struct *thread;
-	struct xen_back ring[QUEUES_MAX];
-	u32 port[QUEUES_MAX];
-	u32 ring_reference[QUEUES_MAX][16];
+	struct xen_back ring[BACKEND_QUEUES_MAX];
+	u32 port[BACKEND_QUEUES_MAX];
+	u32 ring_reference[BACKEND_QUEUES_MAX][16];
 	unsigned int ring_pages;
 	bool persistent;
 	DECLARE_BITMAP(held, FAKE_GRANTS); /* used for longer than a request */
@@ -84,11 +84,23 @@ static void offer(void)
 
 /* ---- grants ---------------------------------------------------------------------------------- */
 
+static bool has_secret(const u8 *page)
+{
+	const u64 *word = (const u64 *)page;
+	unsigned int i;
+
+	for (i = 0; i < PAGE_SIZE / sizeof(*word); i++)
+		if (word[i] == BACKEND_SECRET * 0x0101010101010101ULL)
+			return true;
+	return false;
+}
+
 /* The page, marked as used; NULL is a fault of the front-end. */
 static u8 *pin(u32 reference, bool write)
 {
 	struct grant_v1 *entry = fake.platform.entries + reference;
 	u16 flags = GRANT_READING | (write ? GRANT_WRITING : 0);
+	u8 *page;
 
 	if (reference >= FAKE_GRANTS || !(entry->flags & GRANT_PERMIT_ACCESS) || entry->domain ||
 	    (write && entry->flags & GRANT_READONLY)) {
@@ -96,7 +108,9 @@ static u8 *pin(u32 reference, bool write)
 		return NULL;
 	}
 	entry->flags |= flags;
-	return page_address(pfn_to_page(entry->frame));
+	page = page_address(pfn_to_page(entry->frame));
+	backend.secrets += backend.offer.look && has_secret(page);
+	return page;
 }
 
 static void unpin(u32 reference)
@@ -138,6 +152,7 @@ static s16 transfer(u8 operation, u64 sector, const struct blkif_segment *segmen
 
 		if (!page)
 			return BLKIF_ERROR;
+		backend.page = page;
 		if (last < first || last > 7 || sector * 512 + bytes > IMAGE_BYTES) {
 			backend.faults++;
 			return BLKIF_ERROR;
@@ -255,6 +270,14 @@ static void respond(struct xen_back *ring, const union blkif_req *request)
 	self.last_id = request->rw.id;
 }
 
+static void storm(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < backend.queues * STORM; i++)
+		fake_notify(self.port[i % backend.queues]);
+}
+
 /* False: nothing to do. */
 static bool serve(void)
 {
@@ -269,6 +292,7 @@ static bool serve(void)
 			return false;
 		while (xen_back_take(ring, &request, sizeof(request)) == XEN_RING_FOUND) {
 			respond(ring, &request);
+			backend.taken[i]++;
 			worked = true;
 		}
 		if (xen_back_should_notify(ring) && backend.mood != BACKEND_LOSES_NOTIFICATION)
@@ -315,7 +339,7 @@ static bool connect(void)
 
 	self.ring_pages = 1U << ask(BLKIF_KEY_RING_PAGE_ORDER, 0);
 	self.persistent = backend.offer.persistent && ask(BLKIF_KEY_PERSISTENT, 0);
-	if (!count || count > QUEUES_MAX || self.ring_pages > 16)
+	if (!count || count > BACKEND_QUEUES_MAX || self.ring_pages > 16)
 		return false;
 	for (i = 0; i < count; i++) {
 		char directory[16] = "";
@@ -396,6 +420,8 @@ static int run(void *context)
 	while (!kthread_should_stop()) {
 		mutex_lock(&self.lock);
 		worked = step();
+		if (READ_ONCE(backend.storms))
+			storm();
 		mutex_unlock(&self.lock);
 		if (worked || backend.queues)
 			yield();
@@ -417,6 +443,10 @@ int backend_start(const struct backend_offer *offer)
 		return -ENOMEM;
 	say(STORE_KEY_ONLINE, 1);
 	enter(STORE_STATE_INITIALISING);
+	if (offer->device_type)
+		fake_store_set(BACKEND_FRONT "/device-type", offer->device_type);
+	if (offer->trusted)
+		fake_store_set(BACKEND_FRONT "/trusted", offer->trusted);
 	fake_store_set(BACKEND_FRONT "/state", "1");
 	fake_store_set(BACKEND_FRONT "/backend-id", "0");
 	fake_store_set(BACKEND_FRONT "/backend", BACKEND_BACK);

@@ -15,6 +15,11 @@
 #define BACKEND_FRONT "/local/domain/1/device/vbd/51728"
 #define BACKEND_BACK  "/local/domain/0/backend/vbd/1/51728"
 
+#define BACKEND_QUEUES_MAX 4
+
+/* What fills a page that the back-end must not see. */
+#define BACKEND_SECRET 0x5a
+
 #define BACKEND_SECTORS 8192 /* of 512 bytes; the image has twice as many */
 
 enum backend_mood {
@@ -39,18 +44,24 @@ struct backend_offer {
 	unsigned int sector_size, info;
 	const char *sectors; /* NULL: BACKEND_SECTORS */
 	const char *serial; /* NULL: one with characters that do not print */
+	const char *device_type, *trusted; /* keys of the front-end's directory; NULL: absent */
 	bool flush, barrier, discard, secure, write_zeroes, persistent;
+	bool look; /* for secrets in all that it is granted */
 };
 
 struct backend {
 	struct backend_offer offer;
 	enum backend_mood mood;
+	bool storms; /* notifies all the time, whatever its mood */
 	enum store_state state;
 	u8 *image;
 	unsigned int queues; /* that are mapped */
 	/* What it saw. */
 	unsigned int reads, writes, flushes, barriers, discards, secures, zeroes, indirects;
 	unsigned int connections;
+	unsigned int taken[BACKEND_QUEUES_MAX]; /* requests, by queue */
+	unsigned int secrets; /* pages with a secret, of all that it was granted */
+	u8 *page; /* the last one with data */
 	unsigned int faults; /* of the front-end: grants that do not permit, sizes that cannot be */
 	u8 zeroes_flags;
 };

@@ -16,7 +16,10 @@
 struct fake_platform fake;
 EXPORT_SYMBOL_GPL(fake);
 
-/* ---- vectors, as MSI-X has them: masked is latched --------------------------------------------- */
+unsigned int fake_vectors = 1;
+EXPORT_SYMBOL_GPL(fake_vectors);
+
+/* ---- vectors, as MSI-X has them: masked is latched ------------------------------------------- */
 
 struct fake_vector {
 	int irq;
@@ -111,7 +114,7 @@ int pvkit_platform_irq(struct pvkit_platform *platform, u32 vector)
 	return vector < FAKE_VECTORS ? vectors[vector].irq : -EINVAL;
 }
 
-/* ---- calls ------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 int pvkit_platform_sleep(void)
 {
@@ -159,7 +162,7 @@ s64 pvkit_hypercall_data(u32 number, u64 first, void *data, size_t size, u64 thi
 	return test_and_clear_bit(port->port, fake.bound) ? 0 : -EINVAL;
 }
 
-/* ---- coming and going -------------------------------------------------------------------------- */
+/* ---- coming and going ------------------------------------------------------------------------ */
 
 /*
  * User-mode Linux has 64 interrupts, and sets all of them aside for itself; the upper ones it never
@@ -195,7 +198,8 @@ int fake_start(void)
 	memset(&fake, 0, sizeof(fake));
 	platform->domain = 1;
 	platform->ports = FAKE_PORTS;
-	platform->vectors = 1;
+	platform->vectors = fake_vectors;
+	fake_vectors = 1;
 	platform->store_port = FAKE_STORE_PORT;
 	platform->grants = FAKE_GRANTS;
 	platform->doorbells = (void __iomem *)fake.doorbell;
@@ -234,7 +238,7 @@ void fake_bus_stop(void)
 }
 EXPORT_SYMBOL_GPL(fake_bus_stop);
 
-/* ---- the other side ---------------------------------------------------------------------------- */
+/* ---- the other side -------------------------------------------------------------------------- */
 
 void fake_set_pending(u32 port)
 {

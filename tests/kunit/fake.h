@@ -11,7 +11,7 @@
 #include "guest-kernel-module/platform.h"
 
 #define FAKE_PORTS	200
-#define FAKE_VECTORS	4 /* that there are; platform.vectors of them are in use */
+#define FAKE_VECTORS	4 /* that there may be */
 #define FAKE_STORE_PORT 1
 #define FAKE_GRANTS	1024 /* a queue of the network has more than 512 */
 
@@ -27,6 +27,8 @@ extern struct fake_platform fake;
 
 /* Grants, events; without store and bus. */
 int fake_start(void);
+/* Those that the next fake_start() has, once; else there is vector 0 for all. */
+extern unsigned int fake_vectors;
 void fake_stop(void);
 /*
  * The scan for devices, on top of fake_store_start(). A driver under test is registered by
