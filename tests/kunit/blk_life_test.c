@@ -8,6 +8,7 @@
 #include <linux/delay.h>
 #include <linux/kthread.h>
 
+#include "guest-kernel-module/bus.h"
 #include "guest-kernel-module/grant_table.h"
 #include "tests/kunit/blk_disk.h"
 #include "tests/kunit/fake.h"
@@ -289,32 +290,90 @@ static void replaced_by_less(struct kunit *test)
 	EVENTUALLY(test, front_is(STORE_STATE_CLOSED));
 }
 
+/* As the bus does it; the caller has the device's lock. */
+static void go_to_sleep(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, pvkit_bus_suspend(&ours.device->dev), 0);
+	/* By the resume its port may be another device's. */
+	KUNIT_EXPECT_EQ(test, pvd_of()->queue[0].event.port, 0U);
+}
+
+static void awake(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, pvkit_bus_resume(&ours.device->dev), 0);
+}
+
 static void sleeps_and_wakes(struct kunit *test)
 {
-	const struct dev_pm_ops *pm = pvd_driver.driver.bus->pm;
 	static struct io io[10];
 
 	plug(test, &everything, false);
 	backend.mood = BACKEND_SILENT;
 	start_some(io, 10);
 	device_lock(&ours.device->dev);
-	if (pm && pm->suspend) {
-		KUNIT_EXPECT_EQ(test, pm->suspend(&ours.device->dev), 0);
-		KUNIT_EXPECT_EQ(test, pm->resume(&ours.device->dev), 0);
-	} else {
-		/* This kernel cannot; the bus's part is small. */
-		KUNIT_EXPECT_EQ(test, pvd_suspend(ours.device), 0);
-		/* By the resume its port may be another device's. */
-		KUNIT_EXPECT_EQ(test, pvd_of()->queue[0].event.port, 0U);
-		pvkit_device_switch(ours.device, STORE_STATE_CLOSED);
-		msleep(50);
-		pvkit_device_switch(ours.device, STORE_STATE_INITIALISING);
-		KUNIT_EXPECT_EQ(test, pvd_resume(ours.device), 0);
-	}
+	go_to_sleep(test);
+	awake(test);
 	device_unlock(&ours.device->dev);
 	EVENTUALLY(test, backend.connections == 2);
 	backend.mood = BACKEND_GOOD;
 	expect_all(test, io, 10, 0);
+	write_and_read_back(test);
+}
+
+/*
+ * All that was out is answered while nobody listens, to rings and a port that are given up: it
+ * ends once, by its second answer.
+ */
+static void answers_while_asleep(struct kunit *test)
+{
+	unsigned int done = 0, i;
+	static struct io io[10];
+
+	plug(test, &everything, false);
+	backend.mood = BACKEND_SILENT;
+	start_some(io, 10);
+	EVENTUALLY(test, backend_waiting() == 10);
+	backend.reads = 0;
+	backend.writes = 0;
+	device_lock(&ours.device->dev);
+	KUNIT_EXPECT_EQ(test, pvd_suspend(ours.device), 0);
+	backend.mood = BACKEND_GOOD;
+	EVENTUALLY(test, backend.reads + backend.writes == 10);
+	msleep(20);
+	for (i = 0; i < 10; i++)
+		done += completion_done(&io[i].done);
+	KUNIT_EXPECT_EQ(test, done, 0U);
+	go_to_sleep(test);
+	awake(test);
+	device_unlock(&ours.device->dev);
+	EVENTUALLY(test, backend.connections == 2);
+	expect_all(test, io, 10, 0);
+	KUNIT_EXPECT_EQ(test, backend.reads + backend.writes, 20U);
+	KUNIT_EXPECT_EQ(test, pvd_of()->queue[0].out, 0U);
+	write_and_read_back(test);
+}
+
+/* Whenever it is put to sleep, some are out, some are being answered, some have just ended. */
+static void sleeps_under_io(struct kunit *test)
+{
+	struct task_struct *thread;
+	unsigned int i;
+
+	plug(test, &everything, false);
+	thread = kthread_run(io_thread, test, "io");
+	for (i = 0; i < 20; i++) {
+		device_lock(&ours.device->dev);
+		go_to_sleep(test);
+		/* The host has it let go before the guest wakes. */
+		EVENTUALLY(test, !READ_ONCE(backend.queues));
+		awake(test);
+		device_unlock(&ours.device->dev);
+		EVENTUALLY(test, backend.connections == i + 2);
+		backend.reads = 0;
+		EVENTUALLY(test, backend.reads > i % 4);
+	}
+	kthread_stop(thread);
+	KUNIT_EXPECT_EQ(test, backend.faults, 0U);
 	write_and_read_back(test);
 }
 
@@ -335,6 +394,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(store_is_full),
 	KUNIT_CASE(replaced_by_less),
 	KUNIT_CASE(sleeps_and_wakes),
+	KUNIT_CASE(answers_while_asleep),
+	KUNIT_CASE(sleeps_under_io),
 	{}
 };
 
