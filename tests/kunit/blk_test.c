@@ -5,6 +5,7 @@
  */
 #include <kunit/test.h>
 #include <linux/blkdev.h>
+#include <linux/cdrom.h>
 #include <linux/delay.h>
 
 #include "guest-kernel-module/grant_table.h"
@@ -134,24 +135,99 @@ static void crowd(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pvd_of()->queue[0].out, 0U);
 }
 
-static void polled(struct kunit *test)
+/* A write that its submitter asks after. */
+static int do_polled(sector_t sector)
 {
 	static struct io io;
 	int tries;
 
-	pvd_parameters.poll_queues = 1;
-	plug(test, &everything, false);
-	KUNIT_ASSERT_EQ(test, pvd_of()->terms.queues, 2U);
-	fill(0, 4096, 8);
-	io_start(&io, REQ_OP_WRITE | REQ_POLLED, 64, 0, 4096);
+	io_start(&io, REQ_OP_WRITE | REQ_POLLED, sector, 0, 4096);
 	for (tries = 0; tries < 10000 && !completion_done(&io.done); tries++) {
 		bio_poll(io.bio, NULL, 0);
 		cond_resched();
 		schedule_timeout_uninterruptible(tries > 100);
 	}
-	KUNIT_EXPECT_EQ(test, io_wait(&io), 0);
+	return io_wait(&io);
+}
+
+static void polled(struct kunit *test)
+{
+	pvd_parameters.poll_queues = 1;
+	plug(test, &everything, false);
+	KUNIT_ASSERT_EQ(test, pvd_of()->terms.queues, 2U);
+	fill(0, 4096, 8);
+	KUNIT_EXPECT_EQ(test, do_polled(64), 0);
 	KUNIT_EXPECT_EQ(test, pvd_of()->queue[1].requests, 1ULL);
 	KUNIT_EXPECT_EQ(test, pvd_of()->queue[1].interrupts, 0ULL);
+	write_and_read_back(test);
+}
+
+/* A number that the front-end wrote below its directory; -1: it is not there. */
+static int told(const char *format, unsigned int queue)
+{
+	char path[96];
+	const char *value;
+	int number, length = snprintf(path, sizeof(path), BACKEND_FRONT "/");
+
+	snprintf(path + length, sizeof(path) - length, format, queue);
+	value = fake_store_get(path);
+	return value && !kstrtoint(value, 10, &number) ? number : -1;
+}
+
+/*
+ * User-mode Linux has one CPU, so one queue that interrupts, and blk-mq uses the first of those
+ * that are polled. The others are reached by hand, as a change of back-ends does it.
+ */
+static void many_queues(struct kunit *test)
+{
+	struct blk_mq_hw_ctx *hctx;
+	struct pvd *pvd;
+	unsigned int i;
+
+	pvd_parameters.poll_queues = 3;
+	pvd_parameters.pages = 64;
+	plug(test, &everything, false);
+	pvd = pvd_of();
+	KUNIT_ASSERT_EQ(test, pvd->terms.queues, 4U);
+	KUNIT_EXPECT_EQ(test, told("multi-queue-num-queues", 0), 4);
+	KUNIT_EXPECT_EQ(test, told("ring-page-order", 0), 1);
+	for (i = 0; i < 4; i++) {
+		struct pvd_queue *queue = &pvd->queue[i];
+
+		KUNIT_EXPECT_EQ(test, told("queue-%u/ring-ref0", i),
+				(int)queue->shared.reference[0]);
+		KUNIT_EXPECT_EQ(test, told("queue-%u/ring-ref1", i),
+				(int)queue->shared.reference[1]);
+		KUNIT_EXPECT_EQ(test, told("queue-%u/event-channel", i), (int)queue->event.port);
+		KUNIT_EXPECT_TRUE(test, !i || queue->event.port != queue[-1].event.port);
+	}
+	KUNIT_EXPECT_EQ(test, told("queue-%u/event-channel", 4), -1);
+	KUNIT_EXPECT_EQ(test, told("event-channel", 0), -1);
+	KUNIT_EXPECT_EQ(test, told("ring-ref0", 0), -1);
+
+	hctx = xa_load(&disk()->queue->hctx_table, 1);
+	KUNIT_ASSERT_PTR_EQ(test, hctx->driver_data, (void *)&pvd->queue[1]);
+	for (i = 1; i < 4; i++) {
+		unsigned int taken = backend.taken[0];
+
+		hctx->driver_data = &pvd->queue[i];
+		fill(0, 4096, i);
+		KUNIT_EXPECT_EQ(test, do_polled(64 * i), 0);
+		KUNIT_EXPECT_EQ(test, backend.taken[i], 1U);
+		KUNIT_EXPECT_EQ(test, backend.taken[0], taken);
+		KUNIT_EXPECT_EQ(test, memcmp(backend.image + 64 * i * 512,
+					     page_address(ours.page[0]), 4096), 0);
+	}
+	write_and_read_back(test);
+
+	/* All share one ring of the next back-end; it finds that where one ring's is. */
+	backend.offer.queues = 1;
+	backend_replace();
+	EVENTUALLY(test, backend.connections == 2);
+	EVENTUALLY(test, !pvd->quiesced);
+	KUNIT_EXPECT_EQ(test, told("multi-queue-num-queues", 0), 1);
+	KUNIT_EXPECT_EQ(test, told("event-channel", 0), (int)pvd->queue[0].event.port);
+	KUNIT_EXPECT_EQ(test, do_polled(64), 0);
 	write_and_read_back(test);
 }
 
@@ -180,6 +256,49 @@ static void kinds(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, get_disk_ro(disk()));
 	KUNIT_EXPECT_TRUE(test, disk()->flags & GENHD_FL_REMOVABLE);
 	KUNIT_EXPECT_EQ(test, do_io(REQ_OP_READ, 8, 0, 8192), 0);
+}
+
+static int capability(void)
+{
+	return disk()->fops->ioctl(disk()->part0, FMODE_READ, CDROM_GET_CAPABILITY, 0);
+}
+
+static void cdrom(struct kunit *test)
+{
+	struct backend_offer offer = everything;
+
+	offer.device_type = "cdrom";
+	offer.info = BLKIF_INFO_READONLY;
+	plug(test, &offer, false);
+	KUNIT_EXPECT_TRUE(test, pvd_of()->properties.info & BLKIF_INFO_CDROM);
+	KUNIT_EXPECT_TRUE(test, get_disk_ro(disk()));
+	KUNIT_EXPECT_TRUE(test, disk()->flags & GENHD_FL_REMOVABLE);
+	/* By this udev knows one. */
+	KUNIT_EXPECT_EQ(test, capability(), 0);
+	KUNIT_EXPECT_EQ(test, disk()->fops->ioctl(disk()->part0, FMODE_READ, CDROMEJECT, 0),
+			-ENOTTY);
+	KUNIT_EXPECT_EQ(test, do_io(REQ_OP_READ, 0, 0, 4096), 0);
+}
+
+/* The back-end may say it, too. */
+static void cdrom_by_info(struct kunit *test)
+{
+	struct backend_offer offer = everything;
+
+	offer.info = BLKIF_INFO_CDROM;
+	plug(test, &offer, false);
+	KUNIT_EXPECT_TRUE(test, disk()->flags & GENHD_FL_REMOVABLE);
+	KUNIT_EXPECT_EQ(test, capability(), 0);
+}
+
+static void no_cdrom(struct kunit *test)
+{
+	struct backend_offer offer = everything;
+
+	offer.device_type = "disk";
+	plug(test, &offer, false);
+	KUNIT_EXPECT_FALSE(test, disk()->flags & GENHD_FL_REMOVABLE);
+	KUNIT_EXPECT_EQ(test, capability(), -ENOTTY);
 }
 
 static void longest_serial(struct kunit *test)
@@ -221,8 +340,12 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(flush_by_barrier),
 	KUNIT_CASE(crowd),
 	KUNIT_CASE(polled),
+	KUNIT_CASE(many_queues),
 	KUNIT_CASE(resize),
 	KUNIT_CASE(kinds),
+	KUNIT_CASE(cdrom),
+	KUNIT_CASE(cdrom_by_info),
+	KUNIT_CASE(no_cdrom),
 	KUNIT_CASE(longest_serial),
 	KUNIT_CASE(too_long_serial),
 	KUNIT_CASE(no_disk),
