@@ -8,8 +8,8 @@
 
 #include "guest-drivers/net/net.h"
 
-static unsigned int queues_parameter;
-module_param_named(queues, queues_parameter, uint, 0444);
+unsigned int pvnet_queues_parameter;
+module_param_named(queues, pvnet_queues_parameter, uint, 0444);
 MODULE_PARM_DESC(queues, "Queues of a device at first, at most 16 (default 0: one for each CPU)");
 
 static bool trusted_parameter = true;
@@ -196,7 +196,8 @@ static void init(struct pvnet *net, struct pvkit_device *device, struct net_devi
 {
 	net->dev = dev;
 	net->device = device;
-	net->queues_wanted = clamp(queues_parameter ?: num_online_cpus(), 1U, dev->num_tx_queues);
+	net->queues_wanted =
+		clamp(pvnet_queues_parameter ?: num_online_cpus(), 1U, dev->num_tx_queues);
 	net->rx_target = clamp(ring_parameter, PVNET_RX_TARGET_MIN, PVNET_RING);
 	net->bounce = !trusted_parameter ||
 		      !pvkit_store_read_number_or(device->path, STORE_KEY_TRUSTED, 1, 1);
@@ -208,7 +209,9 @@ static void init(struct pvnet *net, struct pvkit_device *device, struct net_devi
 
 static int probe(struct pvkit_device *device)
 {
-	unsigned int queues = clamp(num_possible_cpus(), 1U, PVNET_QUEUES_MAX);
+	/* Who asks for more than one a CPU gets it. */
+	unsigned int queues =
+		clamp(max(num_possible_cpus(), pvnet_queues_parameter), 1U, PVNET_QUEUES_MAX);
 	struct net_device *dev;
 	struct pvnet *net;
 	int error;

@@ -207,6 +207,7 @@ static inline bool pvnet_retired(const struct pvnet *net)
 __printf(2, 3) void pvnet_retire(struct pvnet *net, const char *format, ...);
 
 /* main.c */
+extern unsigned int pvnet_queues_parameter; /* 0: one for each CPU */
 extern struct pvkit_driver pvnet_driver;
 extern const struct ethtool_ops pvnet_ethtool_ops;
 /* With the rtnl lock: the net_device follows what the back-end can, and appears the first time. */
