@@ -13,7 +13,7 @@
 #define FAKE_PORTS	200
 #define FAKE_VECTORS	4 /* that there may be */
 #define FAKE_STORE_PORT 1
-#define FAKE_GRANTS	1024 /* a queue of the network has more than 512 */
+#define FAKE_GRANTS	2048 /* a queue of the network has more than 512, a device two queues */
 
 struct fake_platform {
 	struct pvkit_platform platform;

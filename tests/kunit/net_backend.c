@@ -3,6 +3,7 @@
  * The back-end of the network front-end's suites: no thread of its own, each step is a test's.
  */
 #include <linux/rtnetlink.h>
+#include <net/sch_generic.h>
 
 #include "guest-kernel-module/grant_table.h"
 #include "tests/kunit/net_backend.h"
@@ -125,6 +126,8 @@ void backend_let_go(void)
 
 void backend_reopen(struct kunit *test)
 {
+	struct net_device *dev;
+
 	EVENTUALLY(test, backend_ask("state") == STORE_STATE_CLOSING);
 	backend_let_go();
 	backend_say("state", "6");
@@ -133,7 +136,10 @@ void backend_reopen(struct kunit *test)
 	EVENTUALLY(test, backend_ask("state") == STORE_STATE_CONNECTED);
 	backend_serve(test);
 	EVENTUALLY(test, test_bit(PVNET_REGISTERED, &guest_net()->flags));
-	EVENTUALLY(test, netif_carrier_ok(guest_net()->dev));
+	dev = guest_net()->dev;
+	EVENTUALLY(test, netif_carrier_ok(dev));
+	/* The stack hears of the carrier a moment later. */
+	EVENTUALLY(test, !netif_running(dev) || !qdisc_tx_is_noop(dev));
 }
 
 /* ---- frames ---------------------------------------------------------------------------------- */
@@ -157,16 +163,19 @@ void backend_publish_rx(struct backend_queue *queue)
 
 u16 backend_tx_take(struct kunit *test, struct backend_queue *queue, struct netif_tx_req *request)
 {
-	const u8 *data;
+	bool own;
 
 	do {
 		EVENTUALLY(test, xen_back_has_work(&queue->tx));
 		KUNIT_ASSERT_EQ(test, (int)xen_back_take(&queue->tx, request, sizeof(*request)),
 				(int)XEN_RING_FOUND);
-		data = backend_granted(request->grant) + request->offset;
-		if (data[0] == 0x33)
+		own = backend_granted(request->grant)[request->offset] == 0x33;
+		if (own) {
 			backend_tx_answer(queue, request->id, NETIF_OK);
-	} while (data[0] == 0x33);
+			/* The stack may hold back others until then. */
+			backend_publish_tx(queue);
+		}
+	} while (own);
 	return request->id;
 }
 
@@ -255,7 +264,7 @@ void guest_plug(struct kunit *test)
 		EVENTUALLY(test, backend_rx_lent(&backend.queue[i]) == PVNET_RING);
 }
 
-struct sk_buff *guest_send(struct kunit *test, unsigned int head, unsigned int pages)
+struct sk_buff *guest_make(struct kunit *test, unsigned int head, unsigned int pages)
 {
 	struct sk_buff *skb = alloc_skb(head + 64, GFP_KERNEL);
 	unsigned int i;
@@ -270,8 +279,20 @@ struct sk_buff *guest_send(struct kunit *test, unsigned int head, unsigned int p
 				PAGE_SIZE);
 	skb->dev = guest_net()->dev;
 	skb->protocol = htons(ETH_P_802_2);
+	return skb;
+}
+
+void guest_queue(struct sk_buff *skb)
+{
 	skb_get(skb);
 	dev_queue_xmit(skb);
+}
+
+struct sk_buff *guest_send(struct kunit *test, unsigned int head, unsigned int pages)
+{
+	struct sk_buff *skb = guest_make(test, head, pages);
+
+	guest_queue(skb);
 	return skb;
 }
 
@@ -308,6 +329,7 @@ void backend_exit(struct kunit *test)
 	fake_bus_stop();
 	if (registered)
 		pvkit_driver_unregister(&pvnet_driver);
+	pvnet_queues_parameter = 0;
 	/* What the back-end let go of comes back within a second. */
 	for (i = 0; i < 200; i++) {
 		pvkit_grants_count(&count);

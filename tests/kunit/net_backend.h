@@ -20,15 +20,15 @@
 #define BACKEND_QUEUES 2 /* that it can serve */
 
 /* Waits for a condition that others bring about: most soon, if they get the CPU. */
-#define EVENTUALLY(test, condition)                            \
-	do {                                                   \
-		int tries;                                     \
-		for (tries = 0; tries < 1600 && !(condition);) \
-			if (++tries <= 100)                    \
-				yield();                       \
-			else                                   \
-				msleep(10);                    \
-		KUNIT_ASSERT_TRUE(test, condition);            \
+#define EVENTUALLY(test, condition)                           \
+	do {                                                  \
+		int tries;                                    \
+		for (tries = 0; tries < 800 && !(condition);) \
+			if (++tries <= 100)                   \
+				yield();                      \
+			else                                  \
+				msleep(10);                   \
+		KUNIT_ASSERT_TRUE(test, condition);           \
 	} while (0)
 
 /* ---- the back-end ---------------------------------------------------------------------------- */
@@ -95,9 +95,13 @@ extern struct guest guest;
 struct pvnet *guest_net(void);
 /* The device comes, is served and up, and has lent all its pages. */
 void guest_plug(struct kunit *test);
-/* Sends a frame with @head bytes in its linear part and @pages behind. The caller holds it, too. */
+/* A frame with @head bytes in its linear part and @pages behind. */
+struct sk_buff *guest_make(struct kunit *test, unsigned int head, unsigned int pages);
+/* To the device; the caller goes on holding it, to see guest_is_over(). */
+void guest_queue(struct sk_buff *skb);
+/* Both. */
 struct sk_buff *guest_send(struct kunit *test, unsigned int head, unsigned int pages);
-/* Whether the driver has let go of such a frame. */
+/* Whether the driver has let go of a frame that was sent so. */
 bool guest_is_over(struct sk_buff *skb);
 
 /* ---- a suite --------------------------------------------------------------------------------- */
