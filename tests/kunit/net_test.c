@@ -3,7 +3,8 @@
  * The network front-end against a back-end whose hands are the test's: the network core above it is
  * the real one, and lockdep and KASAN look on. Catalogue: F50 (responses that cannot be), F51 (more
  * bytes than a page or a packet has), F52 (a page that is still in use when its owner wants it back;
- * what a page held before it is shown), G55 (a back-end that is gone, or another one, under traffic).
+ * what a page held before it is shown), F53 (answers and notifications around a suspend), G55 (a
+ * back-end that is gone, or another one, and a suspend, under traffic).
  * Whatever happens, no reference and no page is left afterwards.
  */
 #include <linux/bpf.h>
@@ -13,6 +14,7 @@
 #include <linux/tcp.h>
 #include <net/xdp.h>
 
+#include "guest-kernel-module/grant_table.h"
 #include "ring/order.h"
 #include "tests/kunit/net_backend.h"
 
@@ -545,6 +547,126 @@ static void reopened_early(struct kunit *test)
 	backend_reopen(test);
 }
 
+/* ---- asleep ---------------------------------------------------------------------------------- */
+
+/* The back-end answers one frame, when it is late for that, and lets go. */
+static void close_backend(struct work_struct *work)
+{
+	struct netif_tx_req request;
+	int tries;
+
+	for (tries = 0; tries < 300 && backend_ask("state") < STORE_STATE_CLOSING; tries++)
+		msleep(10);
+	if (backend.queues &&
+	    xen_back_take(&queue->tx, &request, sizeof(request)) == XEN_RING_FOUND) {
+		backend_tx_answer(queue, request.id, NETIF_OK);
+		backend_publish_tx(queue);
+	}
+	backend_let_go();
+	backend_say("state", "6");
+}
+
+static DECLARE_WORK(closer, close_backend);
+
+/* The device's lock is held: no assertion ends the test here. */
+static void expect_asleep(struct kunit *test)
+{
+	const struct pvnet *net = dev_get_drvdata(&guest.device->dev);
+	struct pvkit_grants_count count;
+
+	KUNIT_EXPECT_EQ(test, backend_ask("state"), (u32)STORE_STATE_CLOSED);
+	KUNIT_EXPECT_EQ(test, net->queues, 0U);
+	KUNIT_EXPECT_FALSE(test, netif_device_present(net->dev));
+	KUNIT_EXPECT_FALSE(test, netif_carrier_ok(net->dev));
+	pvkit_grants_count(&count);
+	KUNIT_EXPECT_EQ(test, count.given, 0U);
+	KUNIT_EXPECT_EQ(test, count.reserved, 0U);
+}
+
+static void sleep_and_wake(struct kunit *test)
+{
+	const struct dev_pm_ops *pm = pvnet_driver.driver.bus->pm;
+	struct device *dev = &guest_net()->device->dev;
+	const u32 port = queue->rx_port;
+
+	schedule_work(&closer);
+	device_lock(dev);
+	KUNIT_EXPECT_EQ(test, pm->suspend(dev), 0);
+	flush_work(&closer);
+	expect_asleep(test);
+	/* Nobody hears it, and nobody is sent. */
+	fake_notify(port);
+	kfree_skb(guest_send(test, 100, 0));
+	KUNIT_EXPECT_EQ(test, pm->resume(dev), 0);
+	device_unlock(dev);
+	KUNIT_ASSERT_EQ(test, backend_ask("state"), (u32)STORE_STATE_INITIALISING);
+	backend_say("state", "2");
+	EVENTUALLY(test, backend_ask("state") == STORE_STATE_CONNECTED);
+	backend_serve(test);
+	EVENTUALLY(test, netif_carrier_ok(guest_net()->dev));
+	EVENTUALLY(test, backend_rx_lent(queue) == PVNET_RING);
+}
+
+static void receive_one(struct kunit *test)
+{
+	const unsigned int before = guest.frames;
+
+	backend_rx_fill(test, queue, frame, 0, 1000, 0);
+	backend_publish_rx(queue);
+	EVENTUALLY(test, guest.frames == before + 1);
+}
+
+static bool can_sleep(void)
+{
+	const struct dev_pm_ops *pm = pvnet_driver.driver.bus->pm;
+
+	return pm && pm->suspend;
+}
+
+/* What was on its way is lost, as on any wire; the interface and its counts are not. */
+static void sleeps_and_wakes(struct kunit *test)
+{
+	struct rtnl_link_stats64 stats;
+	struct sk_buff *skb[3];
+	unsigned int i;
+
+	if (!can_sleep())
+		kunit_skip(test, "this kernel cannot sleep");
+	guest_plug(test);
+	receive_one(test);
+	for (i = 0; i < 3; i++)
+		skb[i] = guest_send(test, 300, i);
+	/* This one nobody is told of. */
+	backend_rx_fill(test, queue, frame, 0, 1000, 0);
+	xen_back_publish(&queue->rx);
+	sleep_and_wake(test);
+	for (i = 0; i < 3; i++) {
+		EVENTUALLY(test, guest_is_over(skb[i]));
+		kfree_skb(skb[i]);
+	}
+	receive_one(test);
+	KUNIT_EXPECT_EQ(test, dev_get_stats(guest_net()->dev, &stats)->rx_packets, 2ULL);
+	sleep_and_wake(test);
+	receive_one(test);
+	KUNIT_EXPECT_FALSE(test, pvnet_retired(guest_net()));
+}
+
+/* Who broke the protocol is another one after a suspend. */
+static void sleep_forgives(struct kunit *test)
+{
+	if (!can_sleep())
+		kunit_skip(test, "this kernel cannot sleep");
+	guest_plug(test);
+	backend_rx_raw(test, queue, (struct netif_rx_rsp){.id = 77, .status = 100}, false);
+	backend_publish_rx(queue);
+	expect_retired(test);
+	sleep_and_wake(test);
+	KUNIT_EXPECT_FALSE(test, pvnet_retired(guest_net()));
+	receive_one(test);
+}
+
+/* ---- the suite ------------------------------------------------------------------------------- */
+
 static int init(struct kunit *test)
 {
 	memset(frame, 0x52, sizeof(frame));
@@ -580,6 +702,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(successor),
 	KUNIT_CASE(early_successor),
 	KUNIT_CASE(reopened_early),
+	KUNIT_CASE(sleeps_and_wakes),
+	KUNIT_CASE(sleep_forgives),
 	{}
 	/* clang-format on */
 };
