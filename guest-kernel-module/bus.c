@@ -15,8 +15,7 @@
 #include "guest-kernel-module/compat.h"
 #include "guest-kernel-module/pvkit.h"
 
-/* When the store could not tell the state of a back-end. */
-#define ASK_AGAIN HZ
+unsigned int pvkit_bus_again = HZ;
 
 struct workqueue_struct *pvkit_workers;
 EXPORT_SYMBOL_GPL(pvkit_workers);
@@ -53,7 +52,7 @@ void pvkit_bus_wake(struct pvkit_bus_device *device)
 
 void pvkit_device_ask_again(struct pvkit_device *device)
 {
-	queue_delayed_work(pvkit_workers, &pvkit_bus_device(device)->again, ASK_AGAIN);
+	queue_delayed_work(pvkit_workers, &pvkit_bus_device(device)->again, pvkit_bus_again);
 }
 EXPORT_SYMBOL_GPL(pvkit_device_ask_again);
 
@@ -329,6 +328,7 @@ static int describe(struct pvkit_device *device)
 	device->backend_domain = number;
 	device->state = pvkit_store_read_number_or(device->path, STORE_KEY_STATE,
 						   STORE_STATE_RECONFIGURED, STORE_STATE_UNKNOWN);
+	pvkit_bus_device(device)->told = device->state;
 	return 0;
 }
 
@@ -342,6 +342,8 @@ struct pvkit_bus_device *pvkit_bus_device_create(struct device *parent, const ch
 		return ERR_PTR(-ENOMEM);
 	INIT_WORK(&device->work, run_device);
 	INIT_DELAYED_WORK(&device->again, ask_again);
+	INIT_DELAYED_WORK(&device->tell, pvkit_device_tell);
+	mutex_init(&device->telling);
 	INIT_LIST_HEAD(&device->events);
 	INIT_LIST_HEAD(&device->link);
 	device->device.id = id;
@@ -370,5 +372,6 @@ void pvkit_bus_device_destroy(struct pvkit_bus_device *device, bool registered)
 	/* Outside the device's lock, which the workers take. */
 	cancel_work_sync(&device->work);
 	cancel_delayed_work_sync(&device->again);
+	cancel_delayed_work_sync(&device->tell);
 	put_device(&device->device.dev);
 }

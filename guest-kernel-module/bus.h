@@ -5,6 +5,7 @@
 #ifndef PVKIT_GUEST_KERNEL_MODULE_BUS_H
 #define PVKIT_GUEST_KERNEL_MODULE_BUS_H
 
+#include <linux/mutex.h>
 #include <linux/workqueue.h>
 
 #include "guest-kernel-module/pvkit.h"
@@ -19,6 +20,9 @@ struct pvkit_bus_device {
 	struct pvkit_watch backend; /* the back-end's state, while a driver is bound */
 	struct work_struct work; /* under device_lock(): pvkit_watches_run() */
 	struct delayed_work again; /* alike: the back-end's state, which could not be read */
+	struct delayed_work tell; /* our own state, which could not be written */
+	struct mutex telling; /* what the store is told, in order */
+	enum store_state told; /* under it; UNKNOWN: nobody knows */
 	/* watch.c's, under its lock. */
 	struct list_head events;
 	struct pvkit_watch *running;
@@ -32,10 +36,16 @@ static inline struct pvkit_bus_device *pvkit_bus_device(struct pvkit_device *dev
 
 extern struct bus_type pvkit_bus;
 
+/* Jiffies until a store that failed is tried again. */
+extern unsigned int pvkit_bus_again;
+
 /* Lets the device's worker run its watches. From any context. */
 void pvkit_bus_wake(struct pvkit_bus_device *device);
 /* That worker's: calls all watches of @device that have events. */
 void pvkit_watches_run(struct pvkit_bus_device *device);
+
+/* Writes the state that could not be written. */
+void pvkit_device_tell(struct work_struct *work);
 
 /* Of @dev, under device_lock(), what system sleep does too. Resumes only what was suspended. */
 int pvkit_bus_suspend(struct device *dev);

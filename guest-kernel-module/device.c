@@ -6,9 +6,11 @@
 #include <linux/jiffies.h>
 #include <linux/kernel.h>
 #include <linux/module.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
 
+#include "guest-kernel-module/bus.h"
 #include "guest-kernel-module/pvkit.h"
 #include "guest-kernel-module/store.h"
 
@@ -39,23 +41,61 @@ static int try_switch(struct pvkit_device *device, enum store_state state)
 	return error ?: end;
 }
 
-int pvkit_device_switch(struct pvkit_device *device, enum store_state state)
+static int write_state(struct pvkit_device *device, enum store_state state)
 {
 	unsigned int tries;
 	int error = 0;
 
-	if (device->state == state)
-		return 0;
 	for (tries = 0; tries < SWITCH_TRIES; tries++) {
 		error = try_switch(device, state);
 		if (error != -EAGAIN)
 			break;
 	}
-	if (!error)
-		device->state = state;
-	else if (error != -ENOENT)
-		dev_err(&device->dev, "state %u cannot be written (%d)\n", state, error);
 	return error;
+}
+
+/*
+ * Our state, if the store has another one. Of a write without an answer nobody knows whether it was
+ * done; told again, it is. Who comes meanwhile waits, and tells what is the state by then.
+ */
+static int tell(struct pvkit_bus_device *device, bool again)
+{
+	enum store_state state;
+	int error = 0;
+
+	mutex_lock(&device->telling);
+	state = READ_ONCE(device->device.state);
+	if (device->told != state) {
+		error = write_state(&device->device, state);
+		device->told = error ? STORE_STATE_UNKNOWN : state;
+	}
+	mutex_unlock(&device->telling);
+	if (!error || error == -ENOENT)
+		return error;
+	if (pvkit_store_refused(error)) {
+		dev_err(&device->device.dev, "state %u cannot be written (%d)\n", state, error);
+		return error;
+	}
+	if (!again)
+		dev_warn(&device->device.dev, "state %u cannot be written (%d): trying again\n",
+			 state, error);
+	queue_delayed_work(pvkit_workers, &device->tell, pvkit_bus_again);
+	return 0;
+}
+
+void pvkit_device_tell(struct work_struct *work)
+{
+	/* Pages may have to be written back through the device. */
+	unsigned int noio = memalloc_noio_save();
+
+	tell(container_of(to_delayed_work(work), struct pvkit_bus_device, tell), true);
+	memalloc_noio_restore(noio);
+}
+
+int pvkit_device_switch(struct pvkit_device *device, enum store_state state)
+{
+	WRITE_ONCE(device->state, state);
+	return tell(pvkit_bus_device(device), false);
 }
 EXPORT_SYMBOL_GPL(pvkit_device_switch);
 

@@ -50,7 +50,7 @@ struct pvkit_device {
 	const char *path; /* our directory, "device/vbd/51712" */
 	char *backend; /* the back-end's, absolute; changes only when it is replaced on resume */
 	u16 backend_domain;
-	enum store_state state; /* ours, as last written */
+	enum store_state state; /* ours; the store has it, or will have */
 	enum store_state backend_state; /* as last seen */
 };
 
@@ -84,7 +84,11 @@ extern struct workqueue_struct *pvkit_workers;
  */
 void pvkit_device_ask_again(struct pvkit_device *device);
 
-/* Writes our state, if it is another one. */
+/*
+ * Writes our state, if it is another one. What fails and may pass is the bus's: it writes the state
+ * of then a second later, until the store has it, and the answer is 0. -ENOENT: the device's
+ * directory is gone; others: the store refuses it.
+ */
 int pvkit_device_switch(struct pvkit_device *device, enum store_state state);
 
 /*

@@ -104,15 +104,6 @@ static int open_queues(struct pvd *pvd)
 	return i < pvd->terms.queues ? ret : 0;
 }
 
-/* The rings are in the store; now it is the back-end's turn. */
-static void tell_published(struct pvd *pvd)
-{
-	int ret = pvkit_device_switch(pvd->device, STORE_STATE_INITIALISED);
-
-	if (ret && ret != -ENOENT)
-		do_again(pvd, ret);
-}
-
 static void publish(struct pvd *pvd)
 {
 	const char *why = NULL;
@@ -151,7 +142,7 @@ static void publish(struct pvd *pvd)
 		return;
 	}
 	pvd->phase = PVD_PUBLISHED;
-	tell_published(pvd);
+	pvkit_device_switch(pvd->device, STORE_STATE_INITIALISED);
 }
 
 /* ---- the disk -------------------------------------------------------------------------------- */
@@ -292,11 +283,8 @@ static void back_again(struct pvd *pvd, bool waits)
 		disconnect(pvd, PVD_REQUEUE);
 		pvd->phase = PVD_WAITING;
 		break;
-	case PVD_PUBLISHED: /* it finds our keys as they are */
-		if (waits)
-			tell_published(pvd);
-		break;
 	case PVD_WAITING:
+	case PVD_PUBLISHED: /* it finds our state and keys as they are */
 		break;
 	}
 	if (waits && pvd->phase == PVD_WAITING)

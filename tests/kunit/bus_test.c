@@ -245,9 +245,34 @@ static void switch_meets_conflicts(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pvkit_device_switch(seen.device, STORE_STATE_CONNECTED), 0);
 	KUNIT_EXPECT_TRUE(test, state_is(FRONT, "4"));
 	fake_store_conflicts(1000);
-	KUNIT_EXPECT_EQ(test, pvkit_device_switch(seen.device, STORE_STATE_CLOSING), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, pvkit_device_switch(seen.device, STORE_STATE_CLOSING), 0);
 	fake_store_conflicts(0);
-	KUNIT_EXPECT_EQ(test, seen.device->state, STORE_STATE_CONNECTED);
+	EVENTUALLY(test, state_is(FRONT, "5"));
+}
+
+/* A state that could not be written is told when the store mends: the last one, and no other. */
+static void store_fails_a_state(struct kunit *test)
+{
+	plug();
+	EVENTUALLY(test, seen.changes == 1);
+	fake_store_refuse(FRONT "/state", STORE_EIO);
+	KUNIT_EXPECT_EQ(test, pvkit_device_switch(seen.device, STORE_STATE_CONNECTED), 0);
+	KUNIT_EXPECT_EQ(test, pvkit_device_switch(seen.device, STORE_STATE_CLOSING), 0);
+	KUNIT_EXPECT_TRUE(test, state_is(FRONT, "1"));
+	fake_store_refuse(NULL, NULL);
+	EVENTUALLY(test, state_is(FRONT, "5"));
+	/* It may have been written though the answer was lost: so it is not taken for the old one. */
+	fake_store_refuse(FRONT "/state", STORE_EIO);
+	KUNIT_EXPECT_EQ(test, pvkit_device_switch(seen.device, STORE_STATE_CLOSED), 0);
+	fake_store_set(FRONT "/state", "6");
+	KUNIT_EXPECT_EQ(test, pvkit_device_switch(seen.device, STORE_STATE_CLOSING), 0);
+	fake_store_refuse(NULL, NULL);
+	EVENTUALLY(test, state_is(FRONT, "5"));
+	/* What is refused, is not tried again; nor is a device in the way that goes before. */
+	fake_store_refuse(FRONT "/state", STORE_EACCES);
+	KUNIT_EXPECT_EQ(test, pvkit_device_switch(seen.device, STORE_STATE_CLOSED), -EACCES);
+	fake_store_refuse(FRONT "/state", STORE_EIO);
+	KUNIT_EXPECT_EQ(test, pvkit_device_switch(seen.device, STORE_STATE_CLOSING), 0);
 }
 
 static void fail_tells_the_administrator(struct kunit *test)
@@ -409,6 +434,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(events_are_merged),
 	KUNIT_CASE(watch_closes_itself),
 	KUNIT_CASE(switch_meets_conflicts),
+	KUNIT_CASE(store_fails_a_state),
 	KUNIT_CASE(fail_tells_the_administrator),
 	KUNIT_CASE(await),
 	KUNIT_CASE(store_fails_a_read),

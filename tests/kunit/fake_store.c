@@ -9,6 +9,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "guest-kernel-module/bus.h"
 #include "guest-kernel-module/store.h"
 #include "ring/order.h"
 #include "tests/kunit/fake.h"
@@ -504,6 +505,7 @@ int fake_store_start(void)
 	store.broken = store.ending = store.connected = false;
 	store.conflicts = store.transactions = 0;
 	pvkit_store_timeout = 1;
+	pvkit_bus_again = HZ / 10;
 	store.thread = kthread_run(run, NULL, "fake-store");
 	if (IS_ERR(store.thread)) {
 		error = PTR_ERR(store.thread);
