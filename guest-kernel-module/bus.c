@@ -50,9 +50,17 @@ void pvkit_bus_wake(struct pvkit_bus_device *device)
 	queue_work(pvkit_workers, &device->work);
 }
 
-void pvkit_device_ask_again(struct pvkit_device *device)
+static void ask_soon(struct pvkit_device *device)
 {
 	queue_delayed_work(pvkit_workers, &pvkit_bus_device(device)->again, pvkit_bus_again);
+}
+
+void pvkit_device_ask_again(struct pvkit_device *device, int error)
+{
+	dev_warn_ratelimited(&device->dev,
+			     "the store fails the handshake with %s (%d): trying again\n",
+			     device->backend, error);
+	ask_soon(device);
 }
 EXPORT_SYMBOL_GPL(pvkit_device_ask_again);
 
@@ -66,7 +74,7 @@ static void backend_changed(struct pvkit_watch *watch, const char *path)
 					STORE_STATE_RECONFIGURED, &state);
 	if (error && !pvkit_store_absent(error)) {
 		/* A back-end that serves must not count as gone. */
-		pvkit_device_ask_again(device);
+		ask_soon(device);
 		return;
 	}
 	device->backend_state = error ? STORE_STATE_UNKNOWN : state;

@@ -14,44 +14,24 @@
 #include "guest-kernel-module/pvkit.h"
 #include "guest-kernel-module/store.h"
 
-/* Whoever else writes there often enough to make us begin again this often wants to. */
-#define SWITCH_TRIES 16
+struct news {
+	const char *path; /* the device's */
+	enum store_state state;
+};
 
 /*
- * One attempt. In a transaction with a look whether the device is still there: a write alone would
- * make a directory anew that was just taken away.
+ * In a transaction with a look whether the device is still there: a write alone would make a
+ * directory anew that was just taken away.
  */
-static int try_switch(struct pvkit_device *device, enum store_state state)
+static int write_state(struct pvkit_store_transaction transaction, void *context)
 {
-	struct pvkit_store_transaction transaction;
-	char *before;
-	int error, end;
+	const struct news *news = context;
+	char *before = pvkit_store_read(transaction, news->path, STORE_KEY_BACKEND, NULL);
 
-	error = pvkit_store_begin(&transaction);
-	if (error)
-		return error;
-	before = pvkit_store_read(transaction, device->path, STORE_KEY_BACKEND, NULL);
-	if (IS_ERR(before)) {
-		error = PTR_ERR(before);
-	} else {
-		kfree(before);
-		error = pvkit_store_write(transaction, device->path, STORE_KEY_STATE, "%u", state);
-	}
-	end = pvkit_store_end(transaction, error != 0);
-	return error ?: end;
-}
-
-static int write_state(struct pvkit_device *device, enum store_state state)
-{
-	unsigned int tries;
-	int error = 0;
-
-	for (tries = 0; tries < SWITCH_TRIES; tries++) {
-		error = try_switch(device, state);
-		if (error != -EAGAIN)
-			break;
-	}
-	return error;
+	if (IS_ERR(before))
+		return PTR_ERR(before);
+	kfree(before);
+	return pvkit_store_write(transaction, news->path, STORE_KEY_STATE, "%u", news->state);
 }
 
 /*
@@ -60,25 +40,26 @@ static int write_state(struct pvkit_device *device, enum store_state state)
  */
 static int tell(struct pvkit_bus_device *device, bool again)
 {
-	enum store_state state;
+	struct news news = { .path = device->device.path };
 	int error = 0;
 
 	mutex_lock(&device->telling);
-	state = READ_ONCE(device->device.state);
-	if (device->told != state) {
-		error = write_state(&device->device, state);
-		device->told = error ? STORE_STATE_UNKNOWN : state;
+	news.state = READ_ONCE(device->device.state);
+	if (device->told != news.state) {
+		error = pvkit_store_commit(write_state, &news);
+		device->told = error ? STORE_STATE_UNKNOWN : news.state;
 	}
 	mutex_unlock(&device->telling);
 	if (!error || error == -ENOENT)
 		return error;
 	if (pvkit_store_refused(error)) {
-		dev_err(&device->device.dev, "state %u cannot be written (%d)\n", state, error);
+		dev_err(&device->device.dev, "state %u cannot be written (%d)\n", news.state,
+			error);
 		return error;
 	}
 	if (!again)
 		dev_warn(&device->device.dev, "state %u cannot be written (%d): trying again\n",
-			 state, error);
+			 news.state, error);
 	queue_delayed_work(pvkit_workers, &device->tell, pvkit_bus_again);
 	return 0;
 }

@@ -79,10 +79,10 @@ void pvkit_driver_unregister(struct pvkit_driver *driver);
 extern struct workqueue_struct *pvkit_workers;
 
 /*
- * Has ->backend_changed called again a second later, with the state of then: for who meets a store
- * that fails in the middle of a handshake.
+ * The store failed with @error in the middle of a handshake, which says nothing of the back-end: has
+ * ->backend_changed called again a second later, with the state of then.
  */
-void pvkit_device_ask_again(struct pvkit_device *device);
+void pvkit_device_ask_again(struct pvkit_device *device, int error);
 
 /*
  * Writes our state, if it is another one. What fails and may pass is the bus's: it writes the state
@@ -227,6 +227,12 @@ struct pvkit_store_transaction {
 int pvkit_store_begin(struct pvkit_store_transaction *transaction);
 /* -EAGAIN on a conflict: nothing was done, begin again. */
 int pvkit_store_end(struct pvkit_store_transaction transaction, bool abort);
+/*
+ * All that @write writes, or nothing: in a transaction that is begun again when it meets a conflict,
+ * but not for ever (-EAGAIN).
+ */
+int pvkit_store_commit(int (*write)(struct pvkit_store_transaction transaction, void *context),
+		       void *context);
 
 /* The value, NUL-terminated, for kfree(); or an ERR_PTR. @length may be NULL. */
 char *pvkit_store_read(struct pvkit_store_transaction transaction, const char *directory,
@@ -236,6 +242,12 @@ int pvkit_store_read_number(struct pvkit_store_transaction transaction, const ch
 			    const char *key, u64 max, u64 *number);
 /* The same with a default for what is absent; what is there and no number, or too large, too. */
 u64 pvkit_store_read_number_or(const char *directory, const char *key, u64 max, u64 otherwise);
+/*
+ * The same, where a key that could not be read is not one that is absent: that makes @error its
+ * error, which else stays, so that many can be read before it is looked at.
+ */
+u64 pvkit_store_read_offer(const char *directory, const char *key, u64 max, u64 otherwise,
+			   int *error);
 
 /*
  * Of the error of a read: the store says that there is nothing of use, or (-EACCES) nothing for us,
@@ -262,6 +274,9 @@ __printf(4, 5) int pvkit_store_write(struct pvkit_store_transaction transaction,
 				     const char *format, ...);
 int pvkit_store_remove(struct pvkit_store_transaction transaction, const char *directory,
 		       const char *key);
+/* What an earlier handshake may have left, and would be believed: it may be absent. */
+int pvkit_store_clear(struct pvkit_store_transaction transaction, const char *directory,
+		      const char *key);
 
 /*
  * ->changed is called in the bus's worker of the device after an event below @path, and once at

@@ -37,6 +37,9 @@ static int call_path(enum store_message type, u32 transaction, const char *direc
 	return error;
 }
 
+/* Whoever else writes there often enough to make us begin again this often wants to. */
+#define COMMIT_TRIES 16
+
 static const struct store_part nothing = { "", 0 };
 
 /*
@@ -85,6 +88,32 @@ int pvkit_store_end(struct pvkit_store_transaction transaction, bool abort)
 }
 EXPORT_SYMBOL_GPL(pvkit_store_end);
 
+static int try_commit(int (*write)(struct pvkit_store_transaction transaction, void *context),
+		      void *context)
+{
+	struct pvkit_store_transaction transaction;
+	int error, end;
+
+	error = pvkit_store_begin(&transaction);
+	if (error)
+		return error;
+	error = write(transaction, context);
+	end = pvkit_store_end(transaction, error != 0);
+	return error ?: end;
+}
+
+int pvkit_store_commit(int (*write)(struct pvkit_store_transaction transaction, void *context),
+		       void *context)
+{
+	unsigned int tries;
+	int error = -EAGAIN;
+
+	for (tries = 0; tries < COMMIT_TRIES && error == -EAGAIN; tries++)
+		error = try_commit(write, context);
+	return error;
+}
+EXPORT_SYMBOL_GPL(pvkit_store_commit);
+
 char *pvkit_store_read(struct pvkit_store_transaction transaction, const char *directory,
 		       const char *key, unsigned int *length)
 {
@@ -115,13 +144,25 @@ int pvkit_store_read_number(struct pvkit_store_transaction transaction, const ch
 }
 EXPORT_SYMBOL_GPL(pvkit_store_read_number);
 
-u64 pvkit_store_read_number_or(const char *directory, const char *key, u64 max, u64 otherwise)
+u64 pvkit_store_read_offer(const char *directory, const char *key, u64 max, u64 otherwise,
+			   int *error)
 {
 	u64 number;
+	int failure = pvkit_store_read_number(PVKIT_STORE_NONE, directory, key, max, &number);
 
-	if (pvkit_store_read_number(PVKIT_STORE_NONE, directory, key, max, &number))
-		return otherwise;
-	return number;
+	if (!failure)
+		return number;
+	if (!pvkit_store_absent(failure))
+		*error = failure;
+	return otherwise;
+}
+EXPORT_SYMBOL_GPL(pvkit_store_read_offer);
+
+u64 pvkit_store_read_number_or(const char *directory, const char *key, u64 max, u64 otherwise)
+{
+	int error;
+
+	return pvkit_store_read_offer(directory, key, max, otherwise, &error);
 }
 EXPORT_SYMBOL_GPL(pvkit_store_read_number_or);
 
@@ -150,6 +191,15 @@ int pvkit_store_remove(struct pvkit_store_transaction transaction, const char *d
 	return call_path(STORE_RM, transaction.id, directory, key, nothing, NULL, NULL);
 }
 EXPORT_SYMBOL_GPL(pvkit_store_remove);
+
+int pvkit_store_clear(struct pvkit_store_transaction transaction, const char *directory,
+		      const char *key)
+{
+	int error = pvkit_store_remove(transaction, directory, key);
+
+	return error == -ENOENT ? 0 : error;
+}
+EXPORT_SYMBOL_GPL(pvkit_store_clear);
 
 char *pvkit_store_directory(const char *path, const char **end)
 {

@@ -26,15 +26,6 @@ static struct pvd *given_up(struct pvd *pvd)
 	return pvd;
 }
 
-/* The store failed, which says nothing of the back-end: what was begun is done anew, soon. */
-static void do_again(struct pvd *pvd, int error)
-{
-	dev_warn_ratelimited(&pvd->device->dev,
-			     "the store fails the handshake with %s (%d): trying again\n",
-			     pvd->device->backend, error);
-	pvkit_device_ask_again(pvd->device);
-}
-
 /* ---- rings ----------------------------------------------------------------------------------- */
 
 /* Gives up the rings, with whatever is out on them. To requeue, the disk must be quiesced. */
@@ -112,7 +103,7 @@ static void publish(struct pvd *pvd)
 
 	ret = pvd_read_terms(pvd, &terms);
 	if (ret) {
-		do_again(pvd, ret);
+		pvkit_device_ask_again(pvd->device, ret);
 		return;
 	}
 	if (pvd->disk)
@@ -138,7 +129,7 @@ static void publish(struct pvd *pvd)
 			     "cannot write %u rings and event channels to %s: remove other nodes of this guest from the store, or load pvkit_blk with smaller queues=",
 			     terms.queues, pvd->device->path);
 		else
-			do_again(pvd, ret);
+			pvkit_device_ask_again(pvd->device, ret);
 		return;
 	}
 	pvd->phase = PVD_PUBLISHED;
@@ -185,7 +176,7 @@ static void connect(struct pvd *pvd)
 	int ret = pvd_read_disk(pvd, &disk, &why);
 
 	if (ret) {
-		do_again(pvd, ret);
+		pvkit_device_ask_again(pvd->device, ret);
 		return;
 	}
 	if (!why && pvd->disk && disk.sector_size != pvd->properties.sector_size)
@@ -208,7 +199,7 @@ static void resize(struct pvd *pvd)
 	int ret = pvd_read_disk(pvd, &disk, &why);
 
 	if (ret)
-		do_again(pvd, ret);
+		pvkit_device_ask_again(pvd->device, ret);
 	else if (why)
 		dev_warn(&pvd->device->dev, "%s keeps its size: %s\n", pvd->disk->disk_name, why);
 	else

@@ -8,24 +8,13 @@
 
 #include "guest-drivers/blk/blk.h"
 
-#define TRANSACTION_TRIES 16
-#define DIRECTORY_BYTES   128
+#define DIRECTORY_BYTES 128
 
 /* ---- what the back-end offers ---------------------------------------------------------------- */
 
-/* A key that could not be read is not one that is absent: @error, which else stays. */
 static u32 offered(struct pvd *pvd, const char *key, u32 otherwise, int *error)
 {
-	u64 number;
-	int ret;
-
-	ret = pvkit_store_read_number(PVKIT_STORE_NONE, pvd->device->backend, key, U32_MAX,
-				      &number);
-	if (!ret)
-		return number;
-	if (!pvkit_store_absent(ret))
-		*error = ret;
-	return otherwise;
+	return pvkit_store_read_offer(pvd->device->backend, key, U32_MAX, otherwise, error);
 }
 
 int pvd_read_terms(struct pvd *pvd, struct terms *terms)
@@ -44,13 +33,13 @@ int pvd_read_terms(struct pvd *pvd, struct terms *terms)
 	};
 	struct terms_wish wish = pvd_parameters;
 
-	if (error)
-		return error;
 	wish.cpus = num_online_cpus();
 	wish.queues = min(wish.queues, nr_cpu_ids); /* blk-mq makes no use of more */
 	/* Whoever gave us the device may say so in our own directory. */
-	if (!pvkit_store_read_number_or(pvd->device->path, STORE_KEY_TRUSTED, 1, 1))
+	if (!pvkit_store_read_offer(pvd->device->path, STORE_KEY_TRUSTED, 1, 1, &error))
 		wish.trusted = false;
+	if (error)
+		return error;
 	if (pvd->disk) {
 		wish.queues = pvd->irq_maps;
 		wish.poll_queues = pvd->poll_maps;
@@ -65,13 +54,6 @@ int pvd_read_terms(struct pvd *pvd, struct terms *terms)
 
 /* ---- what we answer -------------------------------------------------------------------------- */
 
-static int remove_key(struct pvkit_store_transaction t, const char *directory, const char *key)
-{
-	int ret = pvkit_store_remove(t, directory, key);
-
-	return ret == -ENOENT ? 0 : ret;
-}
-
 static int write_ring(struct pvd *pvd, struct pvkit_store_transaction t, struct pvd_queue *queue,
 		      const char *directory)
 {
@@ -80,7 +62,7 @@ static int write_ring(struct pvd *pvd, struct pvkit_store_transaction t, struct 
 
 	if (queue->shared.count == 1) {
 		/* What an earlier front-end left would be believed. */
-		ret = remove_key(t, directory, BLKIF_KEY_RING_REF_PREFIX "0");
+		ret = pvkit_store_clear(t, directory, BLKIF_KEY_RING_REF_PREFIX "0");
 		if (!ret)
 			ret = pvkit_store_write(t, directory, BLKIF_KEY_RING_REF, "%u",
 						queue->shared.reference[0]);
@@ -106,8 +88,8 @@ static int write_order(struct pvd *pvd, struct pvkit_store_transaction t)
 	int ret;
 
 	if (!order) {
-		ret = remove_key(t, directory, BLKIF_KEY_RING_PAGE_ORDER);
-		return ret ? ret : remove_key(t, directory, BLKIF_KEY_NUM_RING_PAGES);
+		ret = pvkit_store_clear(t, directory, BLKIF_KEY_RING_PAGE_ORDER);
+		return ret ? ret : pvkit_store_clear(t, directory, BLKIF_KEY_NUM_RING_PAGES);
 	}
 	ret = pvkit_store_write(t, directory, BLKIF_KEY_RING_PAGE_ORDER, "%u", order);
 	if (!ret)
@@ -115,8 +97,9 @@ static int write_order(struct pvd *pvd, struct pvkit_store_transaction t)
 	return ret;
 }
 
-static int write_keys(struct pvd *pvd, struct pvkit_store_transaction t)
+static int write_keys(struct pvkit_store_transaction t, void *context)
 {
+	struct pvd *pvd = context;
 	const char *directory = pvd->device->path;
 	unsigned int i;
 	int ret;
@@ -149,22 +132,7 @@ static int write_keys(struct pvd *pvd, struct pvkit_store_transaction t)
 
 int pvd_write_queues(struct pvd *pvd)
 {
-	struct pvkit_store_transaction t;
-	unsigned int tries;
-	int ret, end;
-
-	for (tries = 0; tries < TRANSACTION_TRIES; tries++) {
-		ret = pvkit_store_begin(&t);
-		if (ret)
-			return ret;
-		ret = write_keys(pvd, t);
-		end = pvkit_store_end(t, ret != 0);
-		if (!ret && end != -EAGAIN)
-			return end;
-		if (ret && ret != -EAGAIN)
-			return ret;
-	}
-	return -EAGAIN;
+	return pvkit_store_commit(write_keys, pvd);
 }
 
 /* ---- the disk -------------------------------------------------------------------------------- */

@@ -235,7 +235,7 @@ bool fake_notified(u32 number)
 struct workqueue_struct *pvkit_workers;
 unsigned long fake_failures;
 
-void pvkit_device_ask_again(struct pvkit_device *device)
+void pvkit_device_ask_again(struct pvkit_device *device, int error)
 {
 	abort();
 }
