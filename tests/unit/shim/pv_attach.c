@@ -2,7 +2,7 @@
 /*
  * The server of back-ends, with real sockets: what a back-end gets, how it comes back, what stays when
  * it dies, and what hostile messages cost: the connection, and nothing else. Catalogue of robustness:
- * 26, 33, 44, 48, 55.
+ * 26, 33, 44, 48, 49, 55.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,6 +22,7 @@
 
 #include "common/log.h"
 #include "hypervisor-shim/pv/attach_client.h"
+#include "hypervisor-shim/pv/hypercall.h"
 #include "hypervisor-shim/pv/restart.h"
 
 #define DEVICE    "vbd/51712"
@@ -421,6 +422,103 @@ static bool is_absent(uint16_t owner)
 	absent = client && !client_attached(client);
 	pthread_mutex_unlock(&pv.lock);
 	return absent;
+}
+
+/* ---- a vCPU that makes calls meanwhile -------------------------------------------------------- */
+
+#define CALL_AT    0x10000u
+#define LONGEST_MS 2000 /* of one call: up to 60 ms, five times as much under a sanitizer */
+
+static struct {
+	atomic_bool goes_on;
+	atomic_uint calls;
+	_Atomic int64_t longest_ns;
+} vcpu;
+
+static int64_t now_ns(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
+static void *call_and_call(void *unused)
+{
+	const struct event_channel_status args = {.domain = DOMAIN_SELF, .port = 1};
+	int64_t begun, took;
+
+	memcpy(guest_memory_at(vm_memory(), CALL_AT, sizeof(args)), &args, sizeof(args));
+	while (vcpu.goes_on) {
+		begun = now_ns();
+		if (hypercall_event_channel_op(EVENT_CHANNEL_OP_STATUS, CALL_AT))
+			abort();
+		took = now_ns() - begun;
+		if (took > vcpu.longest_ns)
+			vcpu.longest_ns = took;
+		vcpu.calls++;
+	}
+	return NULL;
+}
+
+/* A pin of each grant; or, with @lock_of, nonsense under locks of one that does not let go of them. */
+static void fill_ledger(struct peer *peer, uint16_t lock_of)
+{
+	for (uint32_t i = 0; i < GRANT_TABLE_GRANTS_MAX; i++) {
+		peer_pin(peer, i);
+		if (!lock_of)
+			continue;
+		peer->use[i].word |= (uint64_t)lock_of << ATTACH_USE_LOCK_SHIFT;
+		peer->ledger[i] = (struct attach_grant_ledger){UINT32_MAX, UINT32_MAX};
+	}
+}
+
+static void dies_with_a_full_ledger(uint16_t lock_of)
+{
+	pid_t pid = fork();
+	struct peer daemon;
+	pthread_t thread;
+	unsigned int calls;
+
+	if (!pid) {
+		pause();
+		_exit(0);
+	}
+	peer_open(&daemon, DEVICE, pidfd_open(pid, 0));
+	peer_greet(&daemon, NULL);
+	fill_ledger(&daemon, lock_of);
+	vcpu.longest_ns = 0;
+	vcpu.goes_on = true;
+	assert_int_equal(pthread_create(&thread, NULL, call_and_call, NULL), 0);
+	fake_eventually(vcpu.calls > 0);
+	peer_close(&daemon);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	fake_eventually(!use_of(GRANT_TABLE_GRANTS_MAX - 1));
+	calls = vcpu.calls;
+	fake_eventually(vcpu.calls > calls);
+	vcpu.goes_on = false;
+	pthread_join(thread, NULL);
+	assert_true(vcpu.longest_ns < LONGEST_MS * 1000000LL);
+}
+
+/* The alarm ends the program where the shim is at it for ever. */
+static void a_full_ledger_delays_nobody(void **state)
+{
+	struct peer other;
+
+	alarm(60);
+	peer_connect(&other, path);
+	peer_greet(&other, NULL);
+	dies_with_a_full_ledger(0);
+	peer_pin(&other, REFERENCE);
+	dies_with_a_full_ledger(0);
+	/* What another one has pinned is pinned, and nothing else. */
+	for (uint32_t i = 0; i < GRANT_TABLE_GRANTS_MAX; i++)
+		assert_int_equal(use_of(i), i == REFERENCE);
+	dies_with_a_full_ledger((uint16_t)other.welcome.owner);
+	alarm(0);
+	peer_close(&other);
 }
 
 /* The socket alone says nothing: the process may have I/O in flight. */
@@ -897,6 +995,7 @@ int main(void)
 		TEST(a_claim_lasts_as_long_as_the_process),
 		TEST(a_daemons_device_is_its_own),
 		TEST(release_frees_what_a_dead_one_left),
+		TEST(a_full_ledger_delays_nobody),
 		TEST(a_daemons_pins_last_as_long_as_its_process),
 		TEST(what_a_killed_process_held_is_free),
 		TEST(a_reset_waits_for_all),
