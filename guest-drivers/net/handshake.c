@@ -231,11 +231,15 @@ void pvnet_disconnect(struct pvnet *net)
 	pvnet_quiesce(net);
 	if (!queues)
 		return;
+	spin_lock_bh(&net->count_lock);
+	/* Nothing is counted any more. */
+	for (i = 0; i < queues; i++)
+		pvnet_count(net->queue[i], &net->past);
 	WRITE_ONCE(net->queues, 0);
-	/* Senders, redirected frames and readers of statistics look at the queues under RCU. */
+	spin_unlock_bh(&net->count_lock);
+	/* Senders and redirected frames look at the queues under RCU. */
 	synchronize_net();
 	for (i = 0; i < queues; i++) {
-		pvnet_count(net->queue[i], &net->past);
 		pvnet_queue_free(net->queue[i]);
 		net->queue[i] = NULL;
 	}

@@ -134,18 +134,16 @@ void pvnet_count(const struct pvnet_queue *queue, struct rtnl_link_stats64 *sum)
 	sum->tx_errors += u64_stats_read(&tx->errors);
 }
 
-/* With the RCU read lock or the rtnl lock. */
 static void get_stats64(struct net_device *dev, struct rtnl_link_stats64 *sum)
 {
-	const struct pvnet *net = netdev_priv(dev);
-	unsigned int queues, i;
+	struct pvnet *net = netdev_priv(dev);
+	unsigned int i;
 
-	rcu_read_lock();
+	spin_lock_bh(&net->count_lock);
 	*sum = net->past;
-	queues = READ_ONCE(net->queues);
-	for (i = 0; i < queues; i++)
+	for (i = 0; i < net->queues; i++)
 		pvnet_count(net->queue[i], sum);
-	rcu_read_unlock();
+	spin_unlock_bh(&net->count_lock);
 }
 
 static const struct net_device_ops pvnet_ops = {
@@ -196,6 +194,7 @@ static void init(struct pvnet *net, struct pvkit_device *device, struct net_devi
 {
 	net->dev = dev;
 	net->device = device;
+	spin_lock_init(&net->count_lock);
 	net->queues_wanted =
 		clamp(pvnet_queues_parameter ?: num_online_cpus(), 1U, dev->num_tx_queues);
 	net->rx_target = clamp(ring_parameter, PVNET_RX_TARGET_MIN, PVNET_RING);

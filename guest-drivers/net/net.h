@@ -194,8 +194,8 @@ struct pvnet {
 	unsigned int group_count;
 	u8 group[PVNET_MULTICAST_MAX][ETH_ALEN];
 
-	/* Counts of queues that are no more. */
-	struct rtnl_link_stats64 past;
+	spinlock_t count_lock; /* who reads counts finds a queue's in ->queue or in ->past */
+	struct rtnl_link_stats64 past; /* of queues that are no more */
 };
 
 static inline bool pvnet_retired(const struct pvnet *net)
