@@ -261,7 +261,10 @@ static int make_queues(struct pvnet *net)
 		}
 		net->queue[i] = queue;
 	}
-	WRITE_ONCE(net->queues, i);
+	spin_lock_bh(&net->count_lock);
+	/* Pairs with the senders' loads, tx.c's and xdp.c's: who finds a queue finds all of it. */
+	order_store_release(&net->queues, i);
+	spin_unlock_bh(&net->count_lock);
 	return 0;
 }
 

@@ -167,7 +167,8 @@ netdev_tx_t pvnet_start_xmit(struct sk_buff *skb, struct net_device *dev)
 	struct pvnet_frame frame = {.skb = skb, .bytes = skb->len};
 	struct pvnet_queue *queue;
 
-	if (unlikely(mapping >= READ_ONCE(net->queues))) {
+	/* Pairs with make_queues(). */
+	if (unlikely(mapping >= order_load_acquire(&net->queues))) {
 		dev_core_stats_tx_dropped_inc(dev);
 		dev_kfree_skb_any(skb);
 		return NETDEV_TX_OK;

@@ -149,7 +149,8 @@ void pvnet_xdp_flush(struct pvnet_queue *queue, unsigned int flush)
 int pvnet_xdp_xmit(struct net_device *dev, int count, struct xdp_frame **frames, u32 flags)
 {
 	struct pvnet *net = netdev_priv(dev);
-	unsigned int queues = READ_ONCE(net->queues);
+	/* Pairs with make_queues(). */
+	unsigned int queues = order_load_acquire(&net->queues);
 	struct pvnet_queue *queue;
 	struct netdev_queue *txq;
 	int sent = 0;
