@@ -72,9 +72,10 @@ static bool settle(struct pvnet_queue *queue, int done, bool busy)
 		return true;
 	}
 	if (wait_us && busy) {
-		if (napi_complete_done(&queue->napi, done))
-			hrtimer_start(&queue->coalesce, ns_to_ktime((u64)wait_us * NSEC_PER_USEC),
-				      HRTIMER_MODE_REL_PINNED);
+		/* While the context is ours: who stops the queue waits for that, then cancels. */
+		hrtimer_start(&queue->coalesce, ns_to_ktime((u64)wait_us * NSEC_PER_USEC),
+			      HRTIMER_MODE_REL_PINNED);
+		napi_complete_done(&queue->napi, done);
 		return true;
 	}
 	if (enable_events(queue))
