@@ -40,7 +40,7 @@ MAINS := backend/blkd.c backend/netd.c hypervisor-shim/main.c tools/load/main.c 
 sources = $(filter-out $(MAINS),$(wildcard $(addsuffix /*.c,$(1))))
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 
-ROOMS := common ring backend blk net shim load top guest_blk kernel
+ROOMS := common ring backend blk net shim load top guest_blk guest_net kernel
 common_SRC := $(call sources,common)
 ring_SRC := $(call sources,ring)
 backend_SRC := $(call sources,backend backend/transport backend/host)
@@ -51,6 +51,7 @@ load_SRC := $(call sources,tools/load)
 top_SRC := $(call sources,tools/top)
 # What of the guest's drivers knows no kernel, or no more of it than tests/unit/kernel has.
 guest_blk_SRC := $(addprefix guest-drivers/blk/,wire.c terms.c complete.c driver.c handshake.c life.c queue.c request.c)
+guest_net_SRC := $(addprefix guest-drivers/net/,frame.c handshake.c main.c multicast.c queue.c rx.c tx.c)
 kernel_SRC := $(call sources,tests/unit/kernel/fake)
 
 PROGRAMS := $(addprefix $(B)/,pvkit-blkd pvkit-netd pvkit-shim pvkit-load pvkit-top)
@@ -103,6 +104,7 @@ unit_ROOMS_net := net backend ring common
 unit_ROOMS_shim := shim ring common
 unit_ROOMS_load := load shim ring common
 unit_ROOMS_guest_blk := guest_blk kernel ring
+unit_ROOMS_guest_net := guest_net kernel ring
 UNITS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*/*.c))
 
 define unit_rule
@@ -113,7 +115,8 @@ endef
 $(foreach unit,$(UNITS),$(eval $(call unit_rule,$(unit),$(notdir $(patsubst %/,%,$(dir $(unit)))))))
 
 # Kernel code finds <linux/...> in tests/unit/kernel.
-IN_KERNEL := $(call objects,$(guest_blk_SRC) $(kernel_SRC) tests/unit/guest_blk/queues.c)
+IN_KERNEL := $(call objects,$(guest_blk_SRC) $(guest_net_SRC) $(kernel_SRC) \
+	tests/unit/guest_blk/queues.c tests/unit/guest_net/queues.c)
 $(IN_KERNEL): PVKIT_CFLAGS += -Itests/unit/kernel -Wno-sign-compare
 
 # The kernel's copy of Xen's headers, the newest that was fetched; behind all others, for they replace none.

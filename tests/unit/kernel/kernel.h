@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +31,7 @@ typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
+typedef int16_t s16;
 typedef unsigned int gfp_t;
 
 #define U16_MAX UINT16_MAX
@@ -55,6 +57,8 @@ typedef unsigned int gfp_t;
 #define KERNEL_VERSION(a, b, c) ((a) << 16 | (b) << 8 | (c))
 #define LINUX_VERSION_CODE      KERNEL_VERSION(6, 12, 0)
 #define EXPORT_SYMBOL_GPL(name)
+#define static_assert _Static_assert
+#define vscnprintf        __builtin_vsnprintf
 #define snprintf          __builtin_snprintf
 #define num_online_cpus() 2U
 
@@ -111,6 +115,8 @@ struct mutex {
 #define spin_lock_init(l)                ((void)pthread_mutex_init(&(l)->lock, NULL))
 #define spin_lock_irq(l)                 ((void)pthread_mutex_lock(&(l)->lock))
 #define spin_unlock_irq(l)               ((void)pthread_mutex_unlock(&(l)->lock))
+#define spin_lock_bh(l) spin_lock_irq(l)
+#define spin_unlock_bh(l) spin_unlock_irq(l)
 #define spin_lock_irqsave(l, flags)      ((flags) = 0, spin_lock_irq(l))
 #define spin_unlock_irqrestore(l, flags) ((void)(flags), spin_unlock_irq(l))
 #define mutex_init(m)                    ((void)pthread_mutex_init(&(m)->lock, NULL))
@@ -162,6 +168,7 @@ struct workqueue_struct;
 #define to_delayed_work(w)              container_of(w, struct delayed_work, work)
 #define queue_work(q, w)                fake_queue_work(w, 0, false)
 #define queue_delayed_work(q, w, delay) fake_queue_work(&(w)->work, delay, false)
+#define mod_delayed_work(q, w, delay)   fake_queue_work(&(w)->work, delay, true)
 #define schedule_work(w)                fake_queue_work(w, 0, false)
 #define cancel_delayed_work_sync(w)     cancel_work_sync(&(w)->work)
 
@@ -202,11 +209,15 @@ static inline void timer_delete_sync(struct timer_list *timer)
 #define __GFP_NOWARN 0
 #define __GFP_ZERO   0 /* all are zeroed */
 
-#define kzalloc(size, gfp)         calloc(1, size)
-#define kvcalloc(count, size, gfp) calloc(count, size)
-#define kvzalloc(size, gfp)        calloc(1, size)
-#define kfree(p)                   free((void *)(p))
-#define kvfree(p)                  free((void *)(p))
+#define kzalloc(size, gfp)              calloc(1, size)
+#define kcalloc(count, size, gfp)       calloc(count, size)
+#define kmalloc_array(count, size, gfp) calloc(count, size)
+#define kvcalloc(count, size, gfp)      calloc(count, size)
+#define kvzalloc(size, gfp)             calloc(1, size)
+#define kfree(p)                        free((void *)(p))
+#define kvfree(p)                       free((void *)(p))
+
+char *kasprintf(gfp_t gfp, const char *format, ...) __printf(2, 3);
 
 struct page {
 	int references;

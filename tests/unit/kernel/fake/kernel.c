@@ -148,6 +148,18 @@ static struct {
 	unsigned int used;
 } pages = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+char *kasprintf(gfp_t gfp, const char *format, ...)
+{
+	char *text;
+	va_list ap;
+
+	va_start(ap, format);
+	if (vasprintf(&text, format, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	return text;
+}
+
 struct page *fake_alloc_page(void)
 {
 	struct page *page;

@@ -235,6 +235,15 @@ bool fake_notified(u32 number)
 struct workqueue_struct *pvkit_workers;
 unsigned long fake_failures;
 
+int __pvkit_driver_register(struct pvkit_driver *driver, struct module *owner)
+{
+	return 0;
+}
+
+void pvkit_driver_unregister(struct pvkit_driver *driver)
+{
+}
+
 void pvkit_device_ask_again(struct pvkit_device *device, int error)
 {
 	abort();
