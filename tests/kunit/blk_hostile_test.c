@@ -64,10 +64,14 @@ static void untrusted(struct kunit *test)
 {
 	struct backend_offer offer = everything;
 
-	pvd_parameters.trusted = false;
 	offer.look = true;
-	leave_secrets(test);
 	plug(test, &offer, false);
+	/* Its pages are taken from there when its queues are made anew; the image has its own. */
+	pvd_parameters.trusted = false;
+	leave_secrets(test);
+	backend.secrets = 0;
+	backend_replace();
+	EVENTUALLY(test, backend.connections == 2);
 	KUNIT_EXPECT_TRUE(test, pvd_of()->terms.pooled);
 	KUNIT_EXPECT_STREQ(test, fake_store_get(BACKEND_FRONT "/feature-persistent"), "0");
 	write_and_read_back(test);
