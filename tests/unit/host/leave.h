@@ -35,6 +35,7 @@ enum leave_way {
 	LEAVE_REMOVED, /* its directory is */
 	LEAVE_RESET, /* the machine is reset */
 	LEAVE_CLOSED, /* its state says so */
+	LEAVE_UNPLUGGED, /* the administrator takes the device away, and the guest does not answer */
 	LEAVE_LOST, /* the domain is gone, and the shim with it */
 	LEAVE_WAYS
 };
@@ -85,6 +86,16 @@ static inline void leave_check_count(struct leave_count wanted)
 	}
 	assert_int_equal(now.files, wanted.files);
 	assert_int_equal(now.threads, wanted.threads);
+}
+
+/* The daemon has ended by itself: its thread, and those of the shim and the store that it talked to. */
+static inline void leave_check_ended(struct leave_count idle)
+{
+	unsigned int ms;
+
+	for (ms = 0; ms < FAKE_WAIT_MS && leave_count().threads != idle.threads - 3; ms++)
+		fake_sleep_ms(1);
+	assert_int_equal(leave_count().threads, idle.threads - 3);
 }
 
 static inline void leave_check_nothing(const struct leave_kind *kind, struct fake_shim *shim)
@@ -176,6 +187,11 @@ static inline void leave_go(const struct leave_cell *cell, struct fake_shim *shi
 		leave_set_state(kind, shim, STORE_STATE_CLOSED);
 		leave_wait_back(kind, shim, "6");
 		break;
+	case LEAVE_UNPLUGGED:
+		store_set(&shim->store, "0", "%s/online", kind->back);
+		store_drop(&shim->store, kind->front);
+		leave_wait_back(kind, shim, "");
+		break;
 	default:
 		fake_shim_stop(shim);
 		fake_store_disconnect(&shim->store);
@@ -207,10 +223,13 @@ static inline void leave_test(void **state)
 	idle = leave_count();
 	leave_come(cell, shim);
 	leave_go(cell, shim);
-	if (cell->way != LEAVE_LOST) {
+	if (cell->way < LEAVE_UNPLUGGED) {
 		leave_check_count(idle);
 		leave_check_nothing(cell->kind, shim);
 		leave_next(cell->kind, shim);
+	} else if (cell->way == LEAVE_UNPLUGGED) {
+		leave_check_ended(idle);
+		leave_check_nothing(cell->kind, shim);
 	}
 	cell->kind->close(shim);
 	leave_check_count(before);
@@ -230,7 +249,7 @@ static inline int leave_run(const struct leave_kind *kind)
 	static const char *const states[] = {"",          "Initialising", "InitWait", "Initialised",
 					     "Connected", "Closing",      "Closed"};
 	static const char *const ways[] = {"directory removed", "machine reset", "says Closed",
-					   "domain gone"};
+					   "unplugged", "domain gone"};
 	static struct leave_cell cells[LEAVE_STATES * LEAVE_WAYS * 2];
 	struct CMUnitTest tests[LEAVE_STATES * LEAVE_WAYS * 2];
 	unsigned int i;
