@@ -51,7 +51,7 @@ load_SRC := $(call sources,tools/load)
 top_SRC := $(call sources,tools/top)
 # What of the guest's drivers knows no kernel, or no more of it than tests/unit/kernel has.
 guest_blk_SRC := $(addprefix guest-drivers/blk/,wire.c terms.c complete.c driver.c handshake.c life.c queue.c request.c)
-guest_net_SRC := $(addprefix guest-drivers/net/,frame.c handshake.c main.c multicast.c queue.c rx.c tx.c)
+guest_net_SRC := $(addprefix guest-drivers/net/,frame.c handshake.c main.c multicast.c queue.c rx.c tx.c xdp.c)
 kernel_SRC := $(call sources,tests/unit/kernel/fake)
 
 PROGRAMS := $(addprefix $(B)/,pvkit-blkd pvkit-netd pvkit-shim pvkit-load pvkit-top)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
  * The network driver's queues on several CPUs (tests/unit/kernel has the kernel): all of the driver but
- * XDP and ethtool. Threads are
+ * ethtool, and without programs on received frames. Threads are
  *
  *	senders		that share the tx queues
+ *	redirection	frames of another device (XDP)
  *	NAPI		two, and any of them polls any queue
  *	interrupts	one an event
  *	statistics	somebody who reads them all the time
@@ -57,7 +58,7 @@ static struct {
 	struct pvnet *net;
 	bool split, trusted; /* what the store says */
 	struct back back[QUEUES];
-	pthread_t sender[SENDERS], reader;
+	pthread_t sender[SENDERS], redirect, reader;
 	bool over, hostile;
 	unsigned long sent, served, received;
 	const char *fault;
@@ -317,7 +318,7 @@ static void backs_bury(void)
 	}
 }
 
-/* ---- the store, xdp.c and ethtool.c ---------------------------------------------------------- */
+/* ---- the store, and ethtool.c ---------------------------------------------------------- */
 
 u64 pvkit_store_read_number_or(const char *directory, const char *key, u64 most, u64 otherwise)
 {
@@ -379,32 +380,6 @@ void pvkit_watch_close(struct pvkit_watch *watch)
 
 const struct ethtool_ops pvnet_ethtool_ops;
 
-struct pvnet_xdp_result pvnet_xdp_run(struct pvnet_queue *queue, struct bpf_prog *program,
-				      struct page *page, unsigned int offset, unsigned int length,
-				      unsigned int *flush)
-{
-	abort();
-}
-
-void pvnet_xdp_flush(struct pvnet_queue *queue, unsigned int flush)
-{
-}
-
-int pvnet_xdp_xmit(struct net_device *dev, int frames, struct xdp_frame **frame, u32 flags)
-{
-	abort();
-}
-
-int pvnet_bpf(struct net_device *dev, struct netdev_bpf *bpf)
-{
-	abort();
-}
-
-unsigned int pvnet_xdp_mtu_max(void)
-{
-	abort();
-}
-
 /* ---- senders --------------------------------------------------------------------------------- */
 
 /* Linear bytes, then fragments of so many. */
@@ -448,6 +423,28 @@ static void *sender_thread(void *argument)
 			}
 			count(sent);
 		}
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* Frames that another device redirects to this one: they look at queues without a tx lock. */
+static void *redirect_thread(void *argument)
+{
+	struct net_device *dev = all.net->dev;
+	unsigned long number = 0;
+
+	while (!READ_ONCE(all.over)) {
+		struct page *page = fake_alloc_page();
+		struct xdp_frame *frame = page_address(page);
+
+		frame->data = (u8 *)page_address(page) + XDP_PACKET_HEADROOM;
+		frame->len = 100 + number % 1000;
+		memset(frame->data, byte_of(number++), frame->len);
+		rcu_read_lock();
+		if (dev->netdev_ops->ndo_xdp_xmit(dev, 1, &frame, XDP_XMIT_FLUSH) != 1)
+			put_page(page);
+		rcu_read_unlock();
 		sched_yield();
 	}
 	return NULL;
@@ -505,6 +502,7 @@ static void begin(bool trusted)
 	fake_open(all.net->dev);
 	for (i = 0; i < SENDERS; i++)
 		assert_int_equal(pthread_create(&all.sender[i], NULL, sender_thread, (void *)i), 0);
+	assert_int_equal(pthread_create(&all.redirect, NULL, redirect_thread, NULL), 0);
 	assert_int_equal(pthread_create(&all.reader, NULL, reader_thread, NULL), 0);
 }
 
@@ -521,6 +519,7 @@ static void end(void)
 	WRITE_ONCE(all.over, true);
 	for (i = 0; i < SENDERS; i++)
 		pthread_join(all.sender[i], NULL);
+	pthread_join(all.redirect, NULL);
 	pthread_join(all.reader, NULL);
 	backs_die();
 	pvnet_driver.remove(&all.device);

@@ -176,26 +176,60 @@ struct xdp_frame {
 	unsigned int len;
 };
 
+struct xdp_buff {
+	u8 *data_hard_start, *data, *data_end, *data_meta;
+};
+
+enum {
+	XDP_ABORTED,
+	XDP_DROP,
+	XDP_PASS,
+	XDP_TX,
+	XDP_REDIRECT,
+	XDP_XMIT_FLUSH = 1,
+	XDP_XMIT_FLAGS_MASK = 1,
+	XDP_SETUP_PROG = 0,
+};
+
 struct bpf_prog;
-struct netdev_bpf;
+struct netlink_ext_ack;
+struct netdev_bpf {
+	int command;
+	struct bpf_prog *prog;
+	struct netlink_ext_ack *extack;
+};
+
+#define SKB_DATA_ALIGN(n)                      (n)
+#define NL_SET_ERR_MSG_MOD(extack, text)       ((void)(extack))
+#define rcu_assign_pointer(p, v)               __atomic_store_n(&(p), v, __ATOMIC_RELEASE)
+#define xdp_init_buff(buff, size, info)        ((void)(info))
+#define xdp_prepare_buff(b, start, at, n, m)   ((b)->data_hard_start = (start))
+#define xdp_convert_buff_to_frame(buff)        ((struct xdp_frame *)(buff)->data_hard_start)
+#define bpf_prog_run_xdp(program, buff)        ((void)(program), XDP_DROP)
+#define xdp_do_redirect(dev, buff, program)    ((void)(dev), 1)
+#define xdp_do_flush()                         ((void)0)
+#define bpf_warn_invalid_xdp_action(dev, p, a) ((void)(a))
+#define trace_xdp_exception(dev, program, a)   ((void)(a))
+
 struct ethtool_ops {
 };
 
 /* NULL, now and then. */
 struct page *fake_pool_alloc(void);
 
-#define MEM_TYPE_PAGE_POOL                   0
-#define page_pool_create(params)             ((struct page_pool *)calloc(1, (params)->pool_size))
-#define page_pool_destroy(pool)              free(pool)
-#define page_pool_alloc_pages(pool, gfp)     fake_pool_alloc()
-#define page_pool_put_full_page(pool, p, b)  put_page(p)
-#define page_pool_recycle_direct(pool, p)    put_page(p)
-#define xdp_rxq_info_reg(info, dev, i, id)   ((info)->registered = true, 0)
-#define xdp_rxq_info_reg_mem_model(i, t, p)  0
-#define xdp_rxq_info_is_reg(info)            ((info)->registered)
-#define xdp_rxq_info_unreg(info)             ((info)->registered = false)
-#define xdp_frame_has_frags(frame)           false
-#define xdp_return_frame(frame)              abort()
+#define MEM_TYPE_PAGE_POOL                  0
+#define page_pool_create(params)            ((struct page_pool *)calloc(1, (params)->pool_size))
+#define page_pool_destroy(pool)             free(pool)
+#define page_pool_alloc_pages(pool, gfp)    fake_pool_alloc()
+#define page_pool_put_full_page(pool, p, b) put_page(p)
+#define page_pool_recycle_direct(pool, p)   put_page(p)
+#define xdp_rxq_info_reg(info, dev, i, id)  ((info)->registered = true, 0)
+#define xdp_rxq_info_reg_mem_model(i, t, p) 0
+#define xdp_rxq_info_is_reg(info)           ((info)->registered)
+#define xdp_rxq_info_unreg(info)            ((info)->registered = false)
+#define xdp_frame_has_frags(frame)          false
+/* It lies in its own page. */
+#define xdp_return_frame(frame)              put_page(virt_to_page(frame))
 #define xdp_set_features_flag(dev, features) ((void)(dev))
 #define bpf_prog_put(program)                abort()
 
