@@ -79,6 +79,8 @@ static void backend_changed(struct pvkit_watch *watch, const char *path)
 	}
 	device->backend_state = error ? STORE_STATE_UNKNOWN : state;
 	to_driver(device->dev.driver)->backend_changed(device, device->backend_state);
+	/* The back-end is to answer it, not to be asked again before. */
+	pvkit_device_tell(pvkit_bus_device(device));
 }
 
 static void ask_again(struct work_struct *work)
@@ -350,7 +352,7 @@ struct pvkit_bus_device *pvkit_bus_device_create(struct device *parent, const ch
 		return ERR_PTR(-ENOMEM);
 	INIT_WORK(&device->work, run_device);
 	INIT_DELAYED_WORK(&device->again, ask_again);
-	INIT_DELAYED_WORK(&device->tell, pvkit_device_tell);
+	INIT_DELAYED_WORK(&device->tell, pvkit_device_tell_soon);
 	mutex_init(&device->telling);
 	INIT_LIST_HEAD(&device->events);
 	INIT_LIST_HEAD(&device->link);

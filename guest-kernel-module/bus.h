@@ -20,9 +20,10 @@ struct pvkit_bus_device {
 	struct pvkit_watch backend; /* the back-end's state, while a driver is bound */
 	struct work_struct work; /* under device_lock(): pvkit_watches_run() */
 	struct delayed_work again; /* alike: the back-end's state, which could not be read */
-	struct delayed_work tell; /* our own state, which could not be written */
+	struct delayed_work tell; /* our own state, which could not be written, or not at once */
 	struct mutex telling; /* what the store is told, in order */
 	enum store_state told; /* under it; UNKNOWN: nobody knows */
+	bool untold; /* alike: the last try failed */
 	/* watch.c's, under its lock. */
 	struct list_head events;
 	struct pvkit_watch *running;
@@ -44,8 +45,9 @@ void pvkit_bus_wake(struct pvkit_bus_device *device);
 /* That worker's: calls all watches of @device that have events. */
 void pvkit_watches_run(struct pvkit_bus_device *device);
 
-/* Writes the state that could not be written. */
-void pvkit_device_tell(struct work_struct *work);
+/* Writes our state, if the store has another one; has itself called again if that fails. */
+int pvkit_device_tell(struct pvkit_bus_device *device);
+void pvkit_device_tell_soon(struct work_struct *work);
 
 /* Of @dev, under device_lock(), what system sleep does too. Resumes only what was suspended. */
 int pvkit_bus_suspend(struct device *dev);

@@ -38,9 +38,10 @@ static int write_state(struct pvkit_store_transaction transaction, void *context
  * Our state, if the store has another one. Of a write without an answer nobody knows whether it was
  * done; told again, it is. Who comes meanwhile waits, and tells what is the state by then.
  */
-static int tell(struct pvkit_bus_device *device, bool again)
+int pvkit_device_tell(struct pvkit_bus_device *device)
 {
 	struct news news = { .path = device->device.path };
+	bool known;
 	int error = 0;
 
 	mutex_lock(&device->telling);
@@ -49,6 +50,8 @@ static int tell(struct pvkit_bus_device *device, bool again)
 		error = pvkit_store_commit(write_state, &news);
 		device->told = error ? STORE_STATE_UNKNOWN : news.state;
 	}
+	known = device->untold;
+	device->untold = error;
 	mutex_unlock(&device->telling);
 	if (!error || error == -ENOENT)
 		return error;
@@ -57,28 +60,35 @@ static int tell(struct pvkit_bus_device *device, bool again)
 			error);
 		return error;
 	}
-	if (!again)
+	if (!known)
 		dev_warn(&device->device.dev, "state %u cannot be written (%d): trying again\n",
 			 news.state, error);
 	queue_delayed_work(pvkit_workers, &device->tell, pvkit_bus_again);
 	return 0;
 }
 
-void pvkit_device_tell(struct work_struct *work)
+void pvkit_device_tell_soon(struct work_struct *work)
 {
 	/* Pages may have to be written back through the device. */
 	unsigned int noio = memalloc_noio_save();
 
-	tell(container_of(to_delayed_work(work), struct pvkit_bus_device, tell), true);
+	pvkit_device_tell(container_of(to_delayed_work(work), struct pvkit_bus_device, tell));
 	memalloc_noio_restore(noio);
 }
 
 int pvkit_device_switch(struct pvkit_device *device, enum store_state state)
 {
 	WRITE_ONCE(device->state, state);
-	return tell(pvkit_bus_device(device), false);
+	return pvkit_device_tell(pvkit_bus_device(device));
 }
 EXPORT_SYMBOL_GPL(pvkit_device_switch);
+
+void pvkit_device_switch_soon(struct pvkit_device *device, enum store_state state)
+{
+	WRITE_ONCE(device->state, state);
+	mod_delayed_work(pvkit_workers, &pvkit_bus_device(device)->tell, 0);
+}
+EXPORT_SYMBOL_GPL(pvkit_device_switch_soon);
 
 void pvkit_device_fail(struct pvkit_device *device, int error, const char *format, ...)
 {

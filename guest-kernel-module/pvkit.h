@@ -91,6 +91,9 @@ void pvkit_device_ask_again(struct pvkit_device *device, int error);
  */
 int pvkit_device_switch(struct pvkit_device *device, enum store_state state);
 
+/* The same for who cannot wait for the store: our state is written soon, by the bus. */
+void pvkit_device_switch_soon(struct pvkit_device *device, enum store_state state);
+
 /*
  * Waits until the back-end's state is one of @states (bits, 1U << STORE_STATE_CLOSED and so on),
  * for probe, remove, suspend and resume, beside which ->backend_changed does not run. 0, or

@@ -23,55 +23,69 @@
 
 /* ---- what the back-end can ------------------------------------------------------------------- */
 
-static bool offered(const struct pvnet *net, const char *key)
+static bool offered(const struct pvnet *net, const char *key, int *error)
 {
-	return pvkit_store_read_number_or(net->device->backend, key, 1, 0);
+	return pvkit_store_read_offer(net->device->backend, key, 1, 0, error);
 }
 
-static int read_features(struct pvnet *net)
+/* The store's error, if it failed. */
+static int read_features(const struct pvnet *net, struct pvnet_features *back, bool *rx_copy)
 {
-	struct pvnet_features *back = &net->back;
+	int error = 0;
 
-	if (!offered(net, NETIF_KEY_RX_COPY)) {
-		pvkit_device_fail(net->device, -EPROTO,
-				  "the back-end does not offer " NETIF_KEY_RX_COPY
-				  ": it is too old for this driver");
-		return -EPROTO;
-	}
-	back->sg = offered(net, NETIF_KEY_SG);
-	back->gso_v4 = offered(net, NETIF_KEY_GSO_TCPV4);
-	back->gso_v6 = offered(net, NETIF_KEY_GSO_TCPV6);
-	back->csum_v4 = !offered(net, NETIF_KEY_NO_CSUM_V4);
-	back->csum_v6 = offered(net, NETIF_KEY_CSUM_V6);
-	back->split = offered(net, NETIF_KEY_SPLIT_EVENT_CHANNELS);
-	back->headroom = offered(net, NETIF_KEY_XDP_HEADROOM_OFFER);
+	*rx_copy = offered(net, NETIF_KEY_RX_COPY, &error);
+	back->sg = offered(net, NETIF_KEY_SG, &error);
+	back->gso_v4 = offered(net, NETIF_KEY_GSO_TCPV4, &error);
+	back->gso_v6 = offered(net, NETIF_KEY_GSO_TCPV6, &error);
+	back->csum_v4 = !offered(net, NETIF_KEY_NO_CSUM_V4, &error);
+	back->csum_v6 = offered(net, NETIF_KEY_CSUM_V6, &error);
+	back->split = offered(net, NETIF_KEY_SPLIT_EVENT_CHANNELS, &error);
+	back->headroom = offered(net, NETIF_KEY_XDP_HEADROOM_OFFER, &error);
 	/* Without the dynamic kind there is no way back to all groups. */
-	back->multicast =
-		offered(net, NETIF_KEY_MULTICAST) && offered(net, NETIF_KEY_DYNAMIC_MULTICAST);
-	back->queues =
-		pvkit_store_read_number_or(net->device->backend, STORE_KEY_MAX_QUEUES, U16_MAX, 1);
-	return 0;
+	back->multicast = offered(net, NETIF_KEY_MULTICAST, &error) &&
+			  offered(net, NETIF_KEY_DYNAMIC_MULTICAST, &error);
+	back->queues = pvkit_store_read_offer(net->device->backend, STORE_KEY_MAX_QUEUES, U16_MAX,
+					      1, &error);
+	return error;
 }
 
-static void read_carrier(struct pvnet *net)
+static bool carrier_may_be(const struct pvnet *net)
+{
+	return test_bit(PVNET_ONLINE, &net->flags) && !pvnet_retired(net);
+}
+
+/* What cannot be read stays as it is, until it can. */
+static void update_carrier(struct pvnet *net, bool notify)
 {
 	const char *backend = net->device->backend;
+	int error = 0;
+	u32 speed = 0;
+	bool on = false;
 
-	net->speed = pvkit_store_read_number_or(backend, NETIF_KEY_SPEED, INT_MAX, 0);
-	if (test_bit(PVNET_ONLINE, &net->flags) && !pvnet_retired(net) &&
-	    pvkit_store_read_number_or(backend, NETIF_KEY_CARRIER, 1, 1))
+	if (carrier_may_be(net)) {
+		speed = pvkit_store_read_offer(backend, NETIF_KEY_SPEED, INT_MAX, 0, &error);
+		on = pvkit_store_read_offer(backend, NETIF_KEY_CARRIER, 1, 1, &error);
+	}
+	if (error) {
+		pvkit_device_ask_again(net->device, error);
+		return;
+	}
+	rtnl_lock();
+	/* It may have been retired, or is to be opened anew. */
+	net->speed = speed;
+	if (on && carrier_may_be(net) && !test_bit(PVNET_REOPEN, &net->flags)) {
 		netif_carrier_on(net->dev);
-	else
+		if (notify)
+			call_netdevice_notifiers(NETDEV_NOTIFY_PEERS, net->dev);
+	} else {
 		netif_carrier_off(net->dev);
+	}
+	rtnl_unlock();
 }
 
 void pvnet_carrier_changed(struct pvkit_watch *watch, const char *path)
 {
-	struct pvnet *net = container_of(watch, struct pvnet, carrier);
-
-	rtnl_lock();
-	read_carrier(net);
-	rtnl_unlock();
+	update_carrier(container_of(watch, struct pvnet, carrier), false);
 }
 
 /* ---- what we say ----------------------------------------------------------------------------- */
@@ -108,15 +122,6 @@ static int write_keys(struct pvnet *net, struct pvkit_store_transaction transact
 	return 0;
 }
 
-/* What an earlier handshake may have left, and a key that says otherwise now. */
-static int remove_key(struct pvkit_store_transaction transaction, const char *directory,
-		      const char *key)
-{
-	int error = pvkit_store_remove(transaction, directory, key);
-
-	return error == -ENOENT ? 0 : error;
-}
-
 static int write_channels(const struct pvnet_queue *queue,
 			  struct pvkit_store_transaction transaction, const char *directory)
 {
@@ -125,14 +130,14 @@ static int write_channels(const struct pvnet_queue *queue,
 	if (!queue->net->back.split)
 		return pvkit_store_write(transaction, directory, STORE_KEY_EVENT_CHANNEL, "%u",
 					 queue->rx_event.port) ?:
-		       remove_key(transaction, directory, NETIF_KEY_EVENT_CHANNEL_TX) ?:
-		       remove_key(transaction, directory, NETIF_KEY_EVENT_CHANNEL_RX);
+		       pvkit_store_clear(transaction, directory, NETIF_KEY_EVENT_CHANNEL_TX) ?:
+		       pvkit_store_clear(transaction, directory, NETIF_KEY_EVENT_CHANNEL_RX);
 	error = pvkit_store_write(transaction, directory, NETIF_KEY_EVENT_CHANNEL_TX, "%u",
 				  queue->tx_event.port);
 	return error ?:
 	       pvkit_store_write(transaction, directory, NETIF_KEY_EVENT_CHANNEL_RX, "%u",
 				 queue->rx_event.port) ?:
-	       remove_key(transaction, directory, STORE_KEY_EVENT_CHANNEL);
+	       pvkit_store_clear(transaction, directory, STORE_KEY_EVENT_CHANNEL);
 }
 
 static int write_queue(const struct pvnet_queue *queue, struct pvkit_store_transaction transaction)
@@ -160,8 +165,10 @@ static int write_queue(const struct pvnet_queue *queue, struct pvkit_store_trans
 	return error;
 }
 
-static int write_all(struct pvnet *net, struct pvkit_store_transaction transaction)
+/* All of it or nothing: the back-end must not see half a device. */
+static int write_all(struct pvkit_store_transaction transaction, void *context)
 {
+	struct pvnet *net = context;
 	unsigned int i;
 	int error;
 
@@ -169,30 +176,10 @@ static int write_all(struct pvnet *net, struct pvkit_store_transaction transacti
 		error = pvkit_store_write(transaction, net->device->path, STORE_KEY_NUM_QUEUES,
 					  "%u", net->queues);
 	else
-		error = remove_key(transaction, net->device->path, STORE_KEY_NUM_QUEUES);
+		error = pvkit_store_clear(transaction, net->device->path, STORE_KEY_NUM_QUEUES);
 	for (i = 0; i < net->queues && !error; i++)
 		error = write_queue(net->queue[i], transaction);
 	return error ?: write_keys(net, transaction);
-}
-
-/* All of it or nothing: the back-end must not see half a device. */
-static int publish(struct pvnet *net)
-{
-	struct pvkit_store_transaction transaction;
-	int error;
-
-	do {
-		error = pvkit_store_begin(&transaction);
-		if (error)
-			return error;
-		error = write_all(net, transaction);
-		if (error) {
-			pvkit_store_end(transaction, true);
-			return error;
-		}
-		error = pvkit_store_end(transaction, false);
-	} while (error == -EAGAIN);
-	return error;
 }
 
 /* ---- queues ---------------------------------------------------------------------------------- */
@@ -268,51 +255,85 @@ static int make_queues(struct pvnet *net)
 	return 0;
 }
 
+/* Without the rtnl lock: the store may be slow. Nobody else makes or frees queues meanwhile. */
+static void publish(struct pvnet *net)
+{
+	const unsigned int queues = net->queues;
+	int unwritten = pvkit_store_commit(write_all, net), error;
+
+	rtnl_lock();
+	error = unwritten ?: netif_set_real_num_tx_queues(net->dev, queues)
+				     ?: netif_set_real_num_rx_queues(net->dev, queues);
+	if (error)
+		pvnet_disconnect(net);
+	/* Who wished for other parameters meanwhile has said that we close. */
+	else if (!test_bit(PVNET_REOPEN, &net->flags))
+		pvkit_device_switch_soon(net->device, STORE_STATE_CONNECTED);
+	rtnl_unlock();
+	if (!error)
+		return;
+	if (!unwritten)
+		pvkit_device_fail(net->device, error, "cannot use %u queues", queues);
+	else if (pvkit_store_refused(error))
+		pvkit_device_fail(
+			net->device, error,
+			"cannot write %u rings and event channels to %s: remove other nodes of this guest from the store, or load pvkit_net with smaller queues=",
+			queues, net->device->path);
+	else
+		pvkit_device_ask_again(net->device, error);
+}
+
 static void connect(struct pvnet *net)
 {
-	int error;
+	struct pvnet_features back;
+	bool rx_copy;
+	int error = read_features(net, &back, &rx_copy);
 
-	pvnet_disconnect(net);
-	if (read_features(net))
+	if (error) {
+		pvkit_device_ask_again(net->device, error);
 		return;
+	}
+	if (!rx_copy) {
+		pvkit_device_fail(net->device, -EPROTO,
+				  "the back-end does not offer " NETIF_KEY_RX_COPY
+				  ": it is too old for this driver");
+		return;
+	}
+	rtnl_lock();
+	net->back = back;
 	net->xdp_headroom = rtnl_dereference(net->xdp) ? XDP_PACKET_HEADROOM : 0;
 	pvnet_multicast_begin(net);
 	error = make_queues(net);
-	if (error) {
+	rtnl_unlock();
+	if (error)
 		pvkit_device_fail(net->device, error, "no memory or grants for a queue");
-		return;
-	}
-	error = publish(net);
-	if (!error)
-		error = netif_set_real_num_tx_queues(net->dev, net->queues)
-				?: netif_set_real_num_rx_queues(net->dev, net->queues);
-	if (!error)
-		error = pvkit_device_switch(net->device, STORE_STATE_CONNECTED);
-	if (error) {
-		pvkit_device_fail(net->device, error, "cannot publish the queues");
-		pvnet_disconnect(net);
-	}
+	else
+		publish(net);
 }
 
 /* The back-end serves our queues. */
-static void go_online(struct pvnet *net)
+static int go_online(struct pvnet *net)
 {
 	int error;
 
 	/* Our Closing may have crossed its Connected: then it has yet to close, and so have we. */
 	if (!net->queues || pvnet_retired(net) || test_bit(PVNET_REOPEN, &net->flags) ||
 	    test_and_set_bit(PVNET_ONLINE, &net->flags))
-		return;
+		return 0;
 	error = pvnet_show(net);
-	if (error) {
-		pvkit_device_fail(net->device, error, "cannot register a network interface");
-		return;
-	}
+	if (error)
+		return error;
 	pvnet_start(net);
 	pvnet_multicast_soon(net);
+	return 0;
 }
 
 /* ---- states ---------------------------------------------------------------------------------- */
+
+/*
+ * None of these waits for the store while it has the rtnl lock, which all of the network's
+ * configuration wants: what it says there, the bus writes soon.
+ */
 
 void pvnet_reopen(struct pvnet *net)
 {
@@ -321,56 +342,84 @@ void pvnet_reopen(struct pvnet *net)
 	set_bit(PVNET_REOPEN, &net->flags);
 	pvnet_quiesce(net);
 	netif_carrier_off(net->dev);
-	pvkit_device_switch(net->device, STORE_STATE_CLOSING);
+	pvkit_device_switch_soon(net->device, STORE_STATE_CLOSING);
+}
+
+/* Whether we connect to it. */
+static bool begin_anew(struct pvnet *net)
+{
+	const bool closing = net->device->state != STORE_STATE_INITIALISING;
+
+	if (pvnet_retired(net) || (closing && test_bit(PVNET_REOPEN, &net->flags)))
+		return false; /* it has yet to see that we close */
+	clear_bit(PVNET_REOPEN, &net->flags); /* a suspend came between */
+	if (net->device->state == STORE_STATE_CONNECTED) {
+		pvnet_reopen(net);
+		return false;
+	}
+	pvnet_disconnect(net);
+	return true;
 }
 
 /* Said twice by the same one, it costs one handshake more. */
 static void backend_waits(struct pvnet *net)
 {
-	const bool closing = net->device->state != STORE_STATE_INITIALISING;
+	bool connects;
 
-	if (pvnet_retired(net) || (closing && test_bit(PVNET_REOPEN, &net->flags)))
-		return; /* it has yet to see that we close */
-	clear_bit(PVNET_REOPEN, &net->flags); /* a suspend came between */
-	if (net->device->state == STORE_STATE_CONNECTED)
-		pvnet_reopen(net);
-	else
+	rtnl_lock();
+	connects = begin_anew(net);
+	rtnl_unlock();
+	if (connects)
 		connect(net);
+}
+
+static void backend_serves(struct pvnet *net)
+{
+	int error;
+
+	rtnl_lock();
+	error = go_online(net);
+	rtnl_unlock();
+	if (error)
+		pvkit_device_fail(net->device, error, "cannot register a network interface");
+	update_carrier(net, true);
 }
 
 static void backend_closes(struct pvnet *net)
 {
+	rtnl_lock();
 	pvnet_quiesce(net);
 	netif_carrier_off(net->dev);
 	/* Also if we asked for it: some are Closed only after us. */
-	pvkit_device_switch(net->device, STORE_STATE_CLOSED);
+	pvkit_device_switch_soon(net->device, STORE_STATE_CLOSED);
+	rtnl_unlock();
 }
 
 static void backend_closed(struct pvnet *net)
 {
-	bool reopen = test_and_clear_bit(PVNET_REOPEN, &net->flags) && !pvnet_retired(net);
+	enum store_state next = STORE_STATE_CLOSED;
 
+	rtnl_lock();
+	if (test_and_clear_bit(PVNET_REOPEN, &net->flags) && !pvnet_retired(net))
+		next = STORE_STATE_INITIALISING;
 	/* Nothing to close: it is where it begins, and so are we. */
-	if (!net->queues && net->device->state == STORE_STATE_INITIALISING)
-		return;
-	pvnet_disconnect(net);
-	pvkit_device_switch(net->device, reopen ? STORE_STATE_INITIALISING : STORE_STATE_CLOSED);
+	if (net->queues || net->device->state != STORE_STATE_INITIALISING) {
+		pvnet_disconnect(net);
+		pvkit_device_switch_soon(net->device, next);
+	}
+	rtnl_unlock();
 }
 
 void pvnet_backend_changed(struct pvkit_device *device, enum store_state state)
 {
 	struct pvnet *net = dev_get_drvdata(&device->dev);
 
-	rtnl_lock();
 	switch (state) {
 	case STORE_STATE_INIT_WAIT:
 		backend_waits(net);
 		break;
 	case STORE_STATE_CONNECTED:
-		go_online(net);
-		read_carrier(net);
-		if (netif_carrier_ok(net->dev))
-			call_netdevice_notifiers(NETDEV_NOTIFY_PEERS, net->dev);
+		backend_serves(net);
 		break;
 	case STORE_STATE_CLOSING:
 		backend_closes(net);
@@ -382,7 +431,6 @@ void pvnet_backend_changed(struct pvkit_device *device, enum store_state state)
 	default:
 		break;
 	}
-	rtnl_unlock();
 }
 
 void pvnet_part(struct pvnet *net)

@@ -52,10 +52,10 @@ static void retire_work(struct work_struct *work)
 	rtnl_lock();
 	pvnet_quiesce(net);
 	netif_carrier_off(net->dev);
+	rtnl_unlock();
 	pvkit_device_fail(net->device, -EPROTO,
 			  "%s: the back-end broke the protocol; off until bound again",
 			  net->reason);
-	rtnl_unlock();
 }
 
 /* ---- what the back-end's features mean for the net_device ------------------------------------ */
@@ -192,14 +192,18 @@ static void describe(struct net_device *dev)
 
 static void init(struct pvnet *net, struct pvkit_device *device, struct net_device *dev)
 {
+	int error = 0;
+
 	net->dev = dev;
 	net->device = device;
 	spin_lock_init(&net->count_lock);
 	net->queues_wanted =
 		clamp(pvnet_queues_parameter ?: num_online_cpus(), 1U, dev->num_tx_queues);
 	net->rx_target = clamp(ring_parameter, PVNET_RX_TARGET_MIN, PVNET_RING);
-	net->bounce = !trusted_parameter ||
-		      !pvkit_store_read_number_or(device->path, STORE_KEY_TRUSTED, 1, 1);
+	/* Who does not know does not trust. */
+	net->bounce =
+		!pvkit_store_read_offer(device->path, STORE_KEY_TRUSTED, 1, 1, &error) || error ||
+		!trusted_parameter;
 	INIT_WORK(&net->retire, retire_work);
 	INIT_DELAYED_WORK(&net->multicast, pvnet_multicast_work);
 	dev->mtu = pvkit_store_read_number_or(device->path, NETIF_KEY_MTU, NETIF_TX_SIZE_MAX,
@@ -309,8 +313,8 @@ static int resume(struct pvkit_device *device)
 	clear_bit(PVNET_RETIRED, &net->flags);
 	clear_bit(PVNET_REOPEN, &net->flags);
 	netif_device_attach(net->dev);
-	error = pvkit_device_switch(device, STORE_STATE_INITIALISING);
 	rtnl_unlock();
+	error = pvkit_device_switch(device, STORE_STATE_INITIALISING);
 	return error
 		       ?: pvkit_watch_open(device, &net->carrier, device->backend,
 					   NETIF_KEY_CARRIER, pvnet_carrier_changed);

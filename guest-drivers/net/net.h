@@ -15,8 +15,9 @@
  *	multicast.c	which groups the back-end lets through
  *	ethtool.c
  *
- * Who may touch what. All that changes the set of queues or speaks in the store holds the rtnl
- * lock: the bus's callbacks take it, ndo and ethtool functions have it. Of a queue, the rx side
+ * Who may touch what. All that changes the set of queues holds the rtnl lock, and is one of the
+ * bus's calls, one at a time; what these read from the store and write there, they do without that
+ * lock. ndo and ethtool functions, which have it, say Closing at most. Of a queue, the rx side
  * belongs to its NAPI context, the tx side to the holder of the netdev's tx queue lock. The shared
  * words of a ring go through ring/xen_front alone.
  *

@@ -540,7 +540,7 @@ static void reopened_early(struct kunit *test)
 	rtnl_lock();
 	pvnet_reopen(guest_net());
 	rtnl_unlock();
-	KUNIT_EXPECT_EQ(test, backend_ask("state"), (u32)STORE_STATE_CLOSING);
+	EVENTUALLY(test, backend_ask("state") == STORE_STATE_CLOSING);
 	backend_serve(test);
 	msleep(20);
 	KUNIT_EXPECT_EQ(test, backend_ask("state"), (u32)STORE_STATE_CLOSING);
@@ -600,6 +600,8 @@ static void sleep_and_wake(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pm->resume(dev), 0);
 	device_unlock(dev);
 	KUNIT_ASSERT_EQ(test, backend_ask("state"), (u32)STORE_STATE_INITIALISING);
+	/* It looks at our state when it wakes; InitWait seen twice is two back-ends. */
+	msleep(20);
 	backend_say("state", "2");
 	EVENTUALLY(test, backend_ask("state") == STORE_STATE_CONNECTED);
 	backend_serve(test);

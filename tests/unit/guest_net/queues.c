@@ -320,7 +320,8 @@ static void backs_bury(void)
 
 /* ---- the store, and ethtool.c ---------------------------------------------------------- */
 
-u64 pvkit_store_read_number_or(const char *directory, const char *key, u64 most, u64 otherwise)
+u64 pvkit_store_read_offer(const char *directory, const char *key, u64 most, u64 otherwise,
+			   int *error)
 {
 	static const char *const offered[] = {
 		NETIF_KEY_RX_COPY,           NETIF_KEY_SG, NETIF_KEY_GSO_TCPV4, NETIF_KEY_MULTICAST,
@@ -340,20 +341,23 @@ u64 pvkit_store_read_number_or(const char *directory, const char *key, u64 most,
 	return otherwise;
 }
 
+u64 pvkit_store_read_number_or(const char *directory, const char *key, u64 most, u64 otherwise)
+{
+	int error;
+
+	return pvkit_store_read_offer(directory, key, most, otherwise, &error);
+}
+
 char *pvkit_store_read(struct pvkit_store_transaction transaction, const char *directory,
 		       const char *key, unsigned int *length)
 {
 	return calloc(1, ETH_ALEN);
 }
 
-int pvkit_store_begin(struct pvkit_store_transaction *transaction)
+int pvkit_store_commit(int (*write)(struct pvkit_store_transaction transaction, void *context),
+		       void *context)
 {
-	return 0;
-}
-
-int pvkit_store_end(struct pvkit_store_transaction transaction, bool abort)
-{
-	return 0;
+	return write(PVKIT_STORE_NONE, context);
 }
 
 int pvkit_store_write(struct pvkit_store_transaction transaction, const char *directory,
@@ -362,8 +366,8 @@ int pvkit_store_write(struct pvkit_store_transaction transaction, const char *di
 	return 0;
 }
 
-int pvkit_store_remove(struct pvkit_store_transaction transaction, const char *directory,
-		       const char *key)
+int pvkit_store_clear(struct pvkit_store_transaction transaction, const char *directory,
+		      const char *key)
 {
 	return 0;
 }

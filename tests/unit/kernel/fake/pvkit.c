@@ -255,6 +255,11 @@ int pvkit_device_switch(struct pvkit_device *device, enum store_state state)
 	return 0;
 }
 
+void pvkit_device_switch_soon(struct pvkit_device *device, enum store_state state)
+{
+	pvkit_device_switch(device, state);
+}
+
 int pvkit_device_await(struct pvkit_device *device, unsigned int states, unsigned int milliseconds)
 {
 	return 0;
