@@ -798,7 +798,6 @@ static void suspend_keeps_the_module(void **state)
 	peer_close_fds(&bound);
 }
 
-/* A vCPU that waits in a reset does not keep the machine from its end. */
 /* ---- two vCPUs and a back-end at once --------------------------------------------------------- */
 
 #define RACE_ROUNDS 300
@@ -911,6 +910,7 @@ static void a_reset_races_with_events(void **state)
 	assert_int_equal(fake_vm.doorbells, 1);
 }
 
+/* A vCPU that waits in a reset does not keep the machine from its end. */
 static void the_end_does_not_wait(void **state)
 {
 	begin(8);
