@@ -3,6 +3,9 @@
  * Commands are rare and small, so they are served in the events thread, under the device's lock, one
  * after the other. Filters (promiscuous mode, MAC table) are accepted and not applied: the device then
  * hands up more frames than were asked for, which the specification allows.
+ *
+ * Its place among the queues depends on VIRTIO_NET_F_MQ, so a back-end may have had its eventfds for a
+ * queue of data of an earlier driver.
  */
 #include "hypervisor-shim/hvm/net_control.h"
 
@@ -11,12 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 
 #include "common/log.h"
 #include "hypervisor-shim/hvm/virtio_device.h"
+#include "hypervisor-shim/notify.h"
 #include "hypervisor-shim/vm.h"
 #include "ring/virtqueue.h"
 
@@ -165,7 +168,6 @@ static void serve_all(struct net_control *control)
 	struct virtio_device *device = control->device;
 	enum virtqueue_result result;
 	unsigned int budget = 2 * VIRTQUEUE_SIZE_MAX;
-	uint64_t one = 1;
 
 	do {
 		while (budget &&
@@ -186,9 +188,9 @@ static void serve_all(struct net_control *control)
 		return;
 	}
 	if (!budget) /* let others have their turn: come back by our own kick */
-		(void)!write(control->watch.fd, &one, sizeof(one));
+		notify(control->watch.fd);
 	if (virtqueue_should_interrupt(&control->ring))
-		(void)!write(virtio_irq_call(&device->irq, control->index), &one, sizeof(one));
+		notify(virtio_irq_call(&device->irq, control->index));
 }
 
 static void kicked(struct event_watch *watch, uint32_t events)
@@ -207,7 +209,6 @@ int net_control_start(struct virtio_device *device, unsigned int index)
 	struct net_control *control = device->control;
 	struct virtqueue_position first = {0, 0};
 	struct virtqueue_areas areas;
-	uint64_t one = 1;
 	int result;
 
 	if (virtio_device_has(device, VIRTIO_F_RING_PACKED))
@@ -221,7 +222,7 @@ int net_control_start(struct virtio_device *device, unsigned int index)
 	control->watch.fd = device->queue[index].kick;
 	result = events_watch(&control->watch);
 	if (result == 0) /* have a look: the driver may have been early */
-		(void)!write(control->watch.fd, &one, sizeof(one));
+		notify(control->watch.fd);
 	return result;
 }
 

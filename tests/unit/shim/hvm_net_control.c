@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
+
 #include "ring/virtqueue.h"
 #include "tests/unit/shim/hvm_driver.h"
 
@@ -278,6 +280,49 @@ static void a_command_without_room_for_an_answer(void **state)
 	assert_int_equal(set_pairs(2), VIRTIO_NET_OK);
 }
 
+static void fill(int fd)
+{
+	const uint64_t full = UINT64_MAX - 1;
+
+	fcntl(fd, F_SETFL, 0);
+	assert_int_equal(write(fd, &full, sizeof(full)), sizeof(full));
+}
+
+/*
+ * The third queue was one of data, and the back-end keeps what it got for it. No vector is set, so
+ * nobody empties the call. The alarm ends the program where the shim waits.
+ */
+static void eventfds_of_before_make_nobody_wait(void **state)
+{
+	struct virtqueue_buffer buffers[] = {{COMMAND_AREA, 3}, {COMMAND_AREA + 0x800, 1}};
+	uint64_t features = driver_features() & ~(1ULL << VIRTIO_NET_F_MQ), one = 1;
+	uint32_t written;
+	void *token;
+	int kick, call;
+
+	start_net(7);
+	kick = dup(fake_backend.ring[2].ring.kick);
+	call = dup(fake_backend.ring[2].ring.call);
+	alarm(10);
+	start_control_ring(2);
+	driver_begin();
+	driver_accept(features);
+	assert_true(driver_features_ok());
+	fill(kick);
+	driver_enable(3);
+	fill(call);
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(virtqueue_add(&ring, buffers, 1, 1, buffers, NULL, 0), 0);
+		virtqueue_driver_publish(&ring);
+		assert_int_equal(write(kick, &one, 8), 8);
+		fake_eventually(virtqueue_reap(&ring, &token, &written) == VIRTQUEUE_FOUND);
+		virtqueue_interrupts_enable(&ring);
+	}
+	alarm(0);
+	close(kick);
+	close(call);
+}
+
 static void a_back_end_that_serves_it_gets_it(void **state)
 {
 	assert_int_equal(common_read(VIRTIO_PCI_COMMON_NUMQ, 2), 17);
@@ -315,6 +360,7 @@ int main(void)
 		TEST(without_mq_the_control_queue_is_the_third, open_dpdk),
 		TEST(a_broken_control_ring_costs_the_device, open_dpdk),
 		TEST(a_command_without_room_for_an_answer, open_dpdk),
+		TEST(eventfds_of_before_make_nobody_wait, open_dpdk),
 		TEST(a_back_end_that_serves_it_gets_it, open_netd),
 		TEST(the_shim_serves_it_when_told_to, open_netd_own),
 	};
