@@ -16,7 +16,10 @@
 /* Guests make names of a serial number. @text into *serial. 0, or -1 with a line in @reason. */
 int disk_parse_serial(const char **serial, const char *text, char *reason, size_t size);
 
-/* Whether a disk without an image can be of @size, in blocks of @block bytes. As above. */
+/*
+ * Whether a disk without an image can be of @size, in blocks of @block bytes. 0, or -1 with a line in
+ * @reason that begins with the end of the option's name, "size".
+ */
 int disk_check_null_size(uint64_t size, unsigned int block, char *reason, size_t reason_size);
 
 #endif

@@ -3,8 +3,8 @@
  * The null engine: every request is over at once, and moves nothing. What remains is the cost of the
  * rings, which is what it measures. Reads leave the guest's buffers as they are.
  */
-#include <poll.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <time.h>
 
