@@ -5,9 +5,11 @@
 #include "tests/unit/blk/harness.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 static char path[64];
 
@@ -197,6 +199,82 @@ static void test_claimed_device_is_not_written(void **state)
 	close(loop);
 }
 
+/* Makes a loop device one that can erase securely: what it is asked first, and what it erased. */
+static struct {
+	bool can;
+	unsigned int times;
+	uint64_t offset, bytes;
+} eraser;
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	const uint64_t *range;
+	va_list list;
+
+	va_start(list, request);
+	range = va_arg(list, void *);
+	va_end(list);
+	if (request != BLKSECDISCARD || !eraser.can)
+		return (int)syscall(SYS_ioctl, fd, request, range);
+	if ((range[0] | range[1]) % 512) {
+		errno = EINVAL;
+		return -1;
+	}
+	eraser.offset = range[0];
+	eraser.bytes = range[1];
+	__atomic_add_fetch(&eraser.times, 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static bool says_it_erases(const char *name, bool read_only)
+{
+	struct store_image *image = open_file(name, read_only, STORE_CACHE_WRITEBACK, 0);
+	bool answer;
+
+	assert_non_null(image);
+	answer = image->can_erase;
+	store_image_close(image);
+	return answer;
+}
+
+static void erase_by(const struct store_engine *engine, const char *name)
+{
+	struct harness h = {0};
+	unsigned int before = eraser.times;
+
+	harness_open(&h, open_file(name, false, STORE_CACHE_WRITEBACK, 0), engine, F_BLK, 256);
+	assert_int_equal(range_request(&h, VIRTIO_BLK_T_DISCARD, 8, 16, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(eraser.times, before);
+	assert_int_equal(range_request(&h, VIRTIO_BLK_T_SECURE_ERASE, 8, 16, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(__atomic_load_n(&eraser.times, __ATOMIC_ACQUIRE), before + 1);
+	assert_true(eraser.offset == 4096 && eraser.bytes == 8192);
+	harness_close(&h);
+}
+
+static void test_device_that_erases(void **state)
+{
+	static const struct store_engine *const engines[] = {
+		&store_engine_io_uring, &store_engine_libaio, &store_engine_threads};
+	char name[32];
+	int loop = loop_open(name, sizeof(name));
+	unsigned int i;
+
+	if (loop < 0)
+		skip(); /* no rights, or no loop devices */
+	assert_false(says_it_erases(name, false)); /* a loop device cannot */
+	eraser.can = true;
+	assert_false(says_it_erases(path, false));
+	assert_false(says_it_erases(name, true));
+	assert_true(says_it_erases(name, false));
+	assert_int_equal(eraser.times, 0); /* by the question */
+	for (i = 0; i < sizeof(engines) / sizeof(engines[0]); i++)
+		if (!engines[i]->probe())
+			erase_by(engines[i], name);
+	eraser.can = false;
+	ioctl(loop, LOOP_CLR_FD);
+	close(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -211,6 +289,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_null_image, make, drop),
 		cmocka_unit_test_setup_teardown(test_direct_says_its_alignment, make, drop),
 		cmocka_unit_test_setup_teardown(test_claimed_device_is_not_written, make, drop),
+		cmocka_unit_test_setup_teardown(test_device_that_erases, make, drop),
 	};
 
 	log_open("image", false);
