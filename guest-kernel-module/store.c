@@ -9,14 +9,15 @@
  *				←	event: to whoever watches (watch.c)
  *
  * The store may be slow, dead or hostile. A caller waits so long and no longer; its request is then
- * nobody's, and a late reply is dropped. After that callers have little patience until the store
- * says something again, so that taking down twenty devices of a dead store ends. Lengths and
- * indices that cannot be break the connection: every caller gets -EIO, and the reader begins a new
- * connection where the store can do that (STORE_FEATURE_RECONNECTION), less and less often when it
- * does not hold.
+ * nobody's, and a late reply is dropped; a transaction that begins by one is ended again. After that
+ * callers have little patience until the store says something again, so that taking down twenty
+ * devices of a dead store ends. Lengths and indices that cannot be break the connection: every caller
+ * gets -EIO, and the reader begins a new connection where the store can do that
+ * (STORE_FEATURE_RECONNECTION), less and less often when it does not hold.
  */
 #include <linux/completion.h>
 #include <linux/jiffies.h>
+#include <linux/kernel.h>
 #include <linux/kthread.h>
 #include <linux/list.h>
 #include <linux/module.h>
@@ -62,13 +63,15 @@ static struct {
 	struct semaphore slots;
 	wait_queue_head_t moved; /* the store notified, or we broke */
 	struct task_struct *reader;
-	struct work_struct renew;
+	struct work_struct renew, end_late;
 
 	spinlock_t lock; /* all below */
 	struct list_head waiting;
 	u32 last_id;
 	bool broken; /* until the reader has connected anew */
 	bool silent; /* the last request was not answered */
+	u32 late[STORE_QUOTA_TRANSACTIONS]; /* transactions that may be open, and are nobody's */
+	unsigned int late_count;
 
 	unsigned int breaks; /* in a row, without an answer in between */
 	unsigned long requests, answers, events, dropped, reconnections;
@@ -167,6 +170,7 @@ static int reconnect(void)
 		spin_lock(&store.lock);
 		store.broken = false;
 		store.silent = false;
+		store.late_count = 0;
 		store.reconnections++;
 		spin_unlock(&store.lock);
 	}
@@ -217,6 +221,23 @@ static void take_event(const struct store_header *header)
 	pvkit_watches_event(store.payload, store.payload + path + 1);
 }
 
+/* Under the lock. More than the store lets us have at once are not ours. */
+static void note_late(u32 transaction)
+{
+	if (transaction && store.late_count < ARRAY_SIZE(store.late))
+		store.late[store.late_count++] = transaction;
+}
+
+/* Under the lock. It must not stay, or the store has none left for us in the end. */
+static void take_late_answer(const struct store_header *header)
+{
+	u32 transaction;
+
+	store.dropped++;
+	if (header->type == STORE_TRANSACTION_START && !kstrtou32(store.payload, 10, &transaction))
+		note_late(transaction);
+}
+
 static void take_answer(const struct store_header *header)
 {
 	struct store_request *request;
@@ -246,7 +267,10 @@ static void take_answer(const struct store_header *header)
 		break;
 	}
 	if (!found)
-		store.dropped++;
+		take_late_answer(header);
+	/* It speaks again. */
+	if (store.late_count)
+		queue_work(system_wq, &store.end_late);
 	spin_unlock(&store.lock);
 	kfree(reply);
 }
@@ -449,6 +473,41 @@ out:
 	return error;
 }
 
+/* ---- transactions that are nobody's ---------------------------------------------------------- */
+
+void pvkit_store_end_later(u32 transaction)
+{
+	spin_lock(&store.lock);
+	note_late(transaction);
+	spin_unlock(&store.lock);
+}
+
+/* 0: there is none. */
+static u32 next_late(void)
+{
+	u32 transaction = 0;
+
+	spin_lock(&store.lock);
+	if (store.late_count)
+		transaction = store.late[--store.late_count];
+	spin_unlock(&store.lock);
+	return transaction;
+}
+
+static void end_late(struct work_struct *work)
+{
+	static const struct store_part abort = { "F", 2 };
+	int error = 0;
+	u32 transaction;
+
+	while (error != -ETIMEDOUT && (transaction = next_late())) {
+		error = pvkit_store_transact(STORE_TRANSACTION_END, transaction, &abort, 1, NULL,
+					     NULL);
+		if (error == -ETIMEDOUT)
+			pvkit_store_end_later(transaction);
+	}
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 static int connect_ring(void)
@@ -466,6 +525,7 @@ static int connect_ring(void)
 	store.broken = false;
 	store.silent = false;
 	store.breaks = 0;
+	store.late_count = 0;
 	store.reader = kthread_run(reader, NULL, "pvkit-store");
 	if (IS_ERR(store.reader)) {
 		error = PTR_ERR(store.reader);
@@ -484,6 +544,7 @@ static void disconnect_ring(void)
 	store.reader = NULL;
 	break_connection(NULL);
 	cancel_work_sync(&store.renew);
+	cancel_work_sync(&store.end_late);
 }
 
 int pvkit_store_start(struct pvkit_platform *platform)
@@ -492,6 +553,7 @@ int pvkit_store_start(struct pvkit_platform *platform)
 
 	sema_init(&store.slots, OUTSTANDING);
 	INIT_WORK(&store.renew, renew);
+	INIT_WORK(&store.end_late, end_late);
 	store.ring.page = platform->store_page;
 	error = pvkit_event_attach(&store.event, platform->store_port, store_notified,
 				   "pvkit-store", &store);

@@ -40,6 +40,9 @@ struct store_part {
 int pvkit_store_transact(enum store_message type, u32 transaction, const struct store_part *parts,
 			 unsigned int count, char **reply, u32 *length);
 
+/* A transaction that its owner could not end: it is ended when the store speaks again. */
+void pvkit_store_end_later(u32 transaction);
+
 /* Names below @path, one behind the other, each NUL-terminated; *@end is behind the last. */
 char *pvkit_store_directory(const char *path, const char **end);
 

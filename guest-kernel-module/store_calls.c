@@ -56,6 +56,9 @@ static int start_transaction(struct pvkit_store_transaction *transaction)
 	int error;
 
 	error = pvkit_store_transact(STORE_TRANSACTION_START, 0, &empty, 1, &reply, NULL);
+	/* Others of this guest have them all, or ours that nobody could end yet: it will pass. */
+	if (error == -ENOSPC)
+		error = -EBUSY;
 	if (error)
 		return error;
 	error = kstrtou32(reply, 10, &transaction->id);
@@ -83,6 +86,9 @@ int pvkit_store_end(struct pvkit_store_transaction transaction, bool abort)
 	int error;
 
 	error = pvkit_store_transact(STORE_TRANSACTION_END, transaction.id, &part, 1, NULL, NULL);
+	/* The store may not have got it. */
+	if (error == -ETIMEDOUT)
+		pvkit_store_end_later(transaction.id);
 	up(&transactions);
 	return error;
 }

@@ -69,6 +69,10 @@ void fake_store_set(const char *path, const char *value);
 /* A value, or NULL; points into the tree. */
 const char *fake_store_get(const char *path);
 unsigned int fake_store_watches(void);
+/* That were begun and not ended. */
+unsigned int fake_store_transactions(void);
+/* So many are others', while nobody else has one. */
+void fake_store_take_transactions(unsigned int count);
 /* Reads of @path fail by the store's fault, with EIO, until this is NULL. */
 void fake_store_fail(const char *path);
 /* Writes to @path are answered with @error, until this is NULL. */

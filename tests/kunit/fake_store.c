@@ -477,6 +477,18 @@ const char *fake_store_get(const char *path)
 }
 EXPORT_SYMBOL_GPL(fake_store_get);
 
+unsigned int fake_store_transactions(void)
+{
+	return READ_ONCE(store.transactions);
+}
+EXPORT_SYMBOL_GPL(fake_store_transactions);
+
+void fake_store_take_transactions(unsigned int count)
+{
+	WRITE_ONCE(store.transactions, count);
+}
+EXPORT_SYMBOL_GPL(fake_store_take_transactions);
+
 unsigned int fake_store_watches(void)
 {
 	unsigned int i, count = 0;

@@ -195,6 +195,58 @@ static void silent(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pvkit_store_read_number_or("/a", NULL, 9, 0), 1ULL);
 }
 
+/* No byte of a further request has room. */
+static void fill_ring(struct kunit *test)
+{
+	const struct store_ring_page *page = fake.platform.store_page;
+	char *path = kunit_kzalloc(test, STORE_RING_BYTES, GFP_KERNEL);
+	u32 used = page->request_producer - page->request_consumer;
+
+	memset(path, '/', STORE_RING_BYTES - used - sizeof(struct store_header) - 1);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(pvkit_store_read(NONE, path, NULL, NULL)), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, page->request_producer - page->request_consumer,
+			(u32)STORE_RING_BYTES);
+}
+
+/*
+ * What the store begins for callers that have gone is ended, and so is what could not be ended while
+ * it was away: else there would be none left one day.
+ */
+static void late_transactions(struct kunit *test)
+{
+	struct pvkit_store_transaction open, late;
+	int i;
+
+	KUNIT_ASSERT_EQ(test, pvkit_store_begin(&open), 0);
+	fake_store_mood(FAKE_STORE_STUCK);
+	for (i = 0; i < 2; i++)
+		KUNIT_EXPECT_EQ(test, pvkit_store_begin(&late), -ETIMEDOUT);
+	fill_ring(test);
+	KUNIT_EXPECT_EQ(test, pvkit_store_end(open, true), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, fake_store_transactions(), 1U);
+	fake_store_mood(FAKE_STORE_GOOD);
+	fake_store_set("/a", "1");
+	KUNIT_EXPECT_EQ(test, pvkit_store_read_number_or("/a", NULL, 9, 0), 1ULL);
+	for (i = 0; i < 300 && fake_store_transactions(); i++)
+		msleep(10);
+	KUNIT_EXPECT_EQ(test, fake_store_transactions(), 0U);
+}
+
+/* That others have them all will pass: it is no quota that a write of ours went beyond. */
+static void no_transaction_is_left(struct kunit *test)
+{
+	struct pvkit_store_transaction transaction;
+	int error;
+
+	fake_store_take_transactions(STORE_QUOTA_TRANSACTIONS);
+	error = pvkit_store_begin(&transaction);
+	KUNIT_EXPECT_LT(test, error, 0);
+	KUNIT_EXPECT_FALSE(test, pvkit_store_refused(error));
+	fake_store_take_transactions(0);
+	KUNIT_ASSERT_EQ(test, pvkit_store_begin(&transaction), 0);
+	KUNIT_EXPECT_EQ(test, pvkit_store_end(transaction, true), 0);
+}
+
 static bool works_again(void)
 {
 	unsigned int i;
@@ -357,6 +409,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(many_transactions),
 	KUNIT_CASE(answers_to_nobody),
 	KUNIT_CASE(silent),
+	KUNIT_CASE(late_transactions),
+	KUNIT_CASE(no_transaction_is_left),
 	KUNIT_CASE(message_too_long),
 	KUNIT_CASE(index_out_of_range),
 	KUNIT_CASE(watches),
