@@ -9,10 +9,10 @@
  *				←	event: to whoever watches (watch.c)
  *
  * The store may be slow, dead or hostile. A caller waits so long and no longer; its request is then
- * nobody's, and a late reply is dropped; a transaction that begins by one is ended again. After that
- * callers have little patience until the store says something again, so that taking down twenty
- * devices of a dead store ends. Lengths and indices that cannot be break the connection: every caller
- * gets -EIO, and the reader begins a new connection where the store can do that
+ * nobody's, and a late reply is dropped; a transaction that begins by one is ended again. After
+ * that callers have little patience until the store says something again, so that taking down
+ * twenty devices of a dead store ends. Lengths and indices that cannot be break the connection:
+ * every caller gets -EIO, and the reader begins a new connection where the store can do that
  * (STORE_FEATURE_RECONNECTION), less and less often when it does not hold.
  */
 #include <linux/completion.h>
