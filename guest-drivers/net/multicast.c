@@ -9,13 +9,16 @@
  * never lost, at worst too much is received.
  *
  * The commands are sent from a work function: the network core says what it wants with a spinlock
- * held, and neither the store nor a full ring can be waited for there.
+ * held, and neither the store nor a full ring can be waited for there. The store is not waited for with
+ * the rtnl lock either; a handshake that comes between turns the filter on, and is overtaken at worst by
+ * a word that turns it off.
  */
 #include <linux/rtnetlink.h>
 
 #include "guest-drivers/net/net.h"
 
-#define RETRY (HZ / 50)
+#define RETRY       (HZ / 50)
+#define RETRY_STORE HZ
 
 void pvnet_multicast_soon(struct pvnet *net)
 {
@@ -99,19 +102,39 @@ static int adjust(struct pvnet *net, u8 (*wanted)[ETH_ALEN], unsigned int count)
 	return 0;
 }
 
-static void switch_filter(struct pvnet *net, bool on)
+/* Whether the store is to be told, with tell_filter(). */
+static bool switch_filter(struct pvnet *net, bool on)
 {
-	if (net->filtering == on)
-		return;
-	if (!pvkit_store_write(PVKIT_STORE_NONE, net->device->path, NETIF_KEY_REQUEST_MULTICAST,
-			       "%u", on))
-		net->filtering = on;
+	if (net->filtering == on && !test_bit(PVNET_FILTER_UNTOLD, &net->flags))
+		return false;
+	clear_bit(PVNET_FILTER_UNTOLD, &net->flags);
+	net->filtering = on;
+	return true;
+}
+
+/* Without the rtnl lock. */
+static int tell_filter(struct pvnet *net, bool on)
+{
+	int error = pvkit_store_write(PVKIT_STORE_NONE, net->device->path,
+				      NETIF_KEY_REQUEST_MULTICAST, "%u", on);
+
+	/* Nobody knows what the store has. */
+	if (error)
+		set_bit(PVNET_FILTER_UNTOLD, &net->flags);
+	return error && !pvkit_store_refused(error) ? error : 0;
+}
+
+static void again(struct pvnet *net, unsigned long delay)
+{
+	if (!test_bit(PVNET_LEAVING, &net->flags))
+		queue_delayed_work(system_wq, &net->multicast, delay);
 }
 
 void pvnet_multicast_work(struct work_struct *work)
 {
 	struct pvnet *net = container_of(to_delayed_work(work), struct pvnet, multicast);
 	u8(*wanted)[ETH_ALEN] = kmalloc_array(PVNET_MULTICAST_MAX, ETH_ALEN, GFP_KERNEL);
+	bool tells = false, on = false;
 	int count, error = 0;
 
 	rtnl_lock();
@@ -120,14 +143,17 @@ void pvnet_multicast_work(struct work_struct *work)
 	count = wanted_groups(net, wanted);
 	if (test_bit(PVNET_GROUP_REFUSED, &net->flags))
 		count = -1; /* until the next handshake */
-	if (count >= 0)
+	on = count >= 0;
+	if (on)
 		error = adjust(net, wanted, count);
 	/* Off before groups are missed, on only when all are there. */
-	if (!error)
-		switch_filter(net, count >= 0);
-	if (error && !test_bit(PVNET_LEAVING, &net->flags))
-		mod_delayed_work(system_wq, &net->multicast, RETRY);
+	if (error)
+		again(net, RETRY);
+	else
+		tells = switch_filter(net, on);
 out:
 	rtnl_unlock();
 	kfree(wanted);
+	if (tells && tell_filter(net, on))
+		again(net, RETRY_STORE);
 }

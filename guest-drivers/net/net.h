@@ -162,6 +162,7 @@ enum pvnet_flag {
 	PVNET_REGISTERED,
 	PVNET_LEAVING, /* no work is to be queued any more */
 	PVNET_GROUP_REFUSED, /* the back-end keeps no further multicast group */
+	PVNET_FILTER_UNTOLD, /* ->filtering may not be what the store says */
 };
 
 /* What the back-end can receive and do, as read from the store. */

@@ -135,13 +135,40 @@ static void store_is_full(struct kunit *test)
 	fake_store_refuse(NULL, NULL);
 }
 
-/* How long the rtnl lock is wanted in vain, in ms, a little after the back-end wrote @key. */
-static unsigned int wait_for_rtnl(const char *key, const char *value)
+static void plug_with_filter(struct kunit *test)
+{
+	backend_say(NETIF_KEY_MULTICAST, "1");
+	backend_say(NETIF_KEY_DYNAMIC_MULTICAST, "1");
+	guest_plug(test);
+	EVENTUALLY(test, backend_ask(NETIF_KEY_REQUEST_MULTICAST) == 1);
+}
+
+static void want_all_groups(void)
+{
+	rtnl_lock();
+	dev_set_allmulti(guest_net()->dev, 1);
+	rtnl_unlock();
+}
+
+/* Frames would be missed until somebody wants other groups. */
+static void store_fails_the_filter(struct kunit *test)
+{
+	plug_with_filter(test);
+	fake_store_refuse(BACKEND_FRONT "/" NETIF_KEY_REQUEST_MULTICAST, STORE_EIO);
+	want_all_groups();
+	msleep(200);
+	KUNIT_EXPECT_EQ(test, backend_ask(NETIF_KEY_REQUEST_MULTICAST), 1U);
+	/* By itself, not only when the stack wants another group again. */
+	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&guest_net()->multicast));
+	fake_store_refuse(NULL, NULL);
+	EVENTUALLY(test, backend_ask(NETIF_KEY_REQUEST_MULTICAST) == 0);
+}
+
+/* How long the rtnl lock is wanted in vain, in ms, a little after the store fell silent. */
+static unsigned int wait_for_rtnl(void)
 {
 	unsigned long since;
 
-	fake_store_mood(FAKE_STORE_SILENT);
-	backend_say(key, value);
 	msleep(50);
 	since = jiffies;
 	rtnl_lock();
@@ -154,8 +181,19 @@ static unsigned int wait_for_rtnl(const char *key, const char *value)
 static void silent_store_and_carrier(struct kunit *test)
 {
 	guest_plug(test);
-	KUNIT_EXPECT_LT(test, wait_for_rtnl(NETIF_KEY_CARRIER, "0"), 300U);
+	fake_store_mood(FAKE_STORE_SILENT);
+	backend_say(NETIF_KEY_CARRIER, "0");
+	KUNIT_EXPECT_LT(test, wait_for_rtnl(), 300U);
 	EVENTUALLY(test, !netif_carrier_ok(guest_net()->dev));
+}
+
+static void silent_store_and_filter(struct kunit *test)
+{
+	plug_with_filter(test);
+	fake_store_mood(FAKE_STORE_SILENT);
+	want_all_groups();
+	KUNIT_EXPECT_LT(test, wait_for_rtnl(), 300U);
+	EVENTUALLY(test, backend_ask(NETIF_KEY_REQUEST_MULTICAST) == 0);
 }
 
 /* Whoever wishes for other parameters has that lock. */
@@ -185,6 +223,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(store_fails_the_carrier),
 	KUNIT_CASE(store_is_full),
 	KUNIT_CASE(silent_store_and_carrier),
+	KUNIT_CASE(store_fails_the_filter),
+	KUNIT_CASE(silent_store_and_filter),
 	KUNIT_CASE(silent_store_and_reopening),
 	{}
 	/* clang-format on */
