@@ -12,7 +12,8 @@
  * A back-end that says InitWait when we are Connected is another one, which knows nothing of our queues:
  * we close, and begin anew. That holds before we were online, too: the first may have died on the way. (We
  * are never Initialised: Linux's own back-end does not hear that.) A retired device stays so until it is
- * bound to the driver again: who broke the protocol once is not asked to try again by itself.
+ * bound to the driver again: who broke the protocol once is not asked to try again by itself. One whose
+ * interface cannot be registered is retired, too.
  */
 #include <linux/bpf.h>
 #include <linux/rtnetlink.h>
@@ -321,8 +322,13 @@ static int go_online(struct pvnet *net)
 	    test_and_set_bit(PVNET_ONLINE, &net->flags))
 		return 0;
 	error = pvnet_show(net);
-	if (error)
+	if (error) {
+		clear_bit(PVNET_ONLINE, &net->flags);
+		/* The kernel takes no net_device twice. */
+		if (!test_bit(PVNET_REGISTERED, &net->flags))
+			set_bit(PVNET_RETIRED, &net->flags);
 		return error;
+	}
 	pvnet_start(net);
 	pvnet_multicast_soon(net);
 	return 0;

@@ -310,7 +310,9 @@ static int resume(struct pvkit_device *device)
 
 	pvkit_watch_close(&net->carrier);
 	rtnl_lock();
-	clear_bit(PVNET_RETIRED, &net->flags);
+	/* Who was refused an interface gets none now. */
+	if (test_bit(PVNET_REGISTERED, &net->flags))
+		clear_bit(PVNET_RETIRED, &net->flags);
 	clear_bit(PVNET_REOPEN, &net->flags);
 	netif_device_attach(net->dev);
 	rtnl_unlock();

@@ -499,6 +499,18 @@ static void comes_back(struct kunit *test)
 	}
 }
 
+/* The kernel takes no net_device twice: who could not register his is off until he is bound again. */
+static void cannot_register(struct kunit *test)
+{
+	backend_announce(test);
+	EVENTUALLY(test, guest_net());
+	strscpy(guest_net()->dev->name, "lo", IFNAMSIZ); /* there is one already */
+	backend_serve(test);
+	EVENTUALLY(test, backend_ask("state") == STORE_STATE_CLOSING);
+	KUNIT_EXPECT_FALSE(test, test_bit(PVNET_ONLINE, &guest_net()->flags));
+	expect_retired(test);
+}
+
 /* A back-end took over from one that died: it sees us close and begin anew. */
 static void serve_successor(struct kunit *test)
 {
@@ -701,6 +713,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(rx_lends_empty_pages),
 	KUNIT_CASE(rx_lends_cleared_pages),
 	KUNIT_CASE(comes_back),
+	KUNIT_CASE(cannot_register),
 	KUNIT_CASE(successor),
 	KUNIT_CASE(early_successor),
 	KUNIT_CASE(reopened_early),
