@@ -295,6 +295,8 @@ static int suspend(struct pvkit_device *device)
 	pvnet_quiesce(net);
 	netif_device_detach(net->dev);
 	rtnl_unlock();
+	/* Its Closing must not come after what we say on waking. */
+	cancel_work_sync(&net->retire);
 	pvnet_part(net);
 	rtnl_lock();
 	pvnet_disconnect(net);
