@@ -186,6 +186,17 @@ void backend_tx_answer(struct backend_queue *queue, u16 id, s16 status)
 	xen_back_answer(&queue->tx, &response, sizeof(response));
 }
 
+void backend_tx_rest(struct backend_queue *queue)
+{
+	struct netif_tx_req request;
+
+	if (!xen_back_has_work(&queue->tx))
+		return;
+	while (xen_back_take(&queue->tx, &request, sizeof(request)) == XEN_RING_FOUND)
+		backend_tx_answer(queue, request.id, NETIF_OK);
+	backend_publish_tx(queue);
+}
+
 u32 backend_rx_fill(struct kunit *test, struct backend_queue *queue, const void *data,
 		    unsigned int offset, unsigned int size, u16 flags)
 {

@@ -71,6 +71,8 @@ void backend_publish_rx(struct backend_queue *queue);
 /* The next slot of a test's frame; what the guest says by itself, IPv6, is answered at once. */
 u16 backend_tx_take(struct kunit *test, struct backend_queue *queue, struct netif_tx_req *request);
 void backend_tx_answer(struct backend_queue *queue, u16 id, s16 status);
+/* The test took all of its own: the rest the guest says by itself, and is answered. */
+void backend_tx_rest(struct backend_queue *queue);
 
 /* Bytes at @offset of the next page that was lent, to be announced. Its reference. */
 u32 backend_rx_fill(struct kunit *test, struct backend_queue *queue, const void *data,

@@ -178,7 +178,9 @@ static bool sum_is_good(bool v6)
 
 static void finish(struct kunit *test)
 {
-	EVENTUALLY(test, !guest_net()->queue[0]->tx.in_flight && !guest_net()->queue[0]->tx.extras);
+	const struct pvnet_tx *tx = &guest_net()->queue[0]->tx;
+
+	EVENTUALLY(test, (backend_tx_rest(queue), !tx->in_flight && !tx->extras));
 	KUNIT_EXPECT_FALSE(test, pvnet_retired(guest_net()));
 }
 

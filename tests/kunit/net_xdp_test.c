@@ -249,7 +249,7 @@ static void expect_sent_back(struct kunit *test, unsigned int count)
 		backend_tx_answer(queue, request.id, NETIF_OK);
 	}
 	backend_publish_tx(queue);
-	EVENTUALLY(test, !guest_net()->queue[0]->tx.in_flight);
+	EVENTUALLY(test, (backend_tx_rest(queue), !guest_net()->queue[0]->tx.in_flight));
 }
 
 static void send_back_many(struct kunit *test)

@@ -56,7 +56,6 @@ typedef unsigned int gfp_t;
 #define ERR_PTR(error)          ((void *)(long)(error))
 #define KERNEL_VERSION(a, b, c) ((a) << 16 | (b) << 8 | (c))
 #define LINUX_VERSION_CODE      KERNEL_VERSION(6, 12, 0)
-#define EXPORT_SYMBOL_GPL(name)
 #define static_assert _Static_assert
 #define vscnprintf        __builtin_vsnprintf
 #define snprintf          __builtin_snprintf

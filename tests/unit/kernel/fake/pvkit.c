@@ -213,7 +213,7 @@ void pvkit_event_close(struct pvkit_event *event)
 		return;
 	__atomic_store_n(&mine->closing, true, __ATOMIC_RELEASE);
 	pthread_join(mine->thread, NULL);
-	event->port = 0;
+	*event = (struct pvkit_event){.port = 0};
 }
 
 void pvkit_event_worked(const struct pvkit_event *event)

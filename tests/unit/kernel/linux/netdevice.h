@@ -305,7 +305,6 @@ struct net_device {
 #define netif_running(dev)                   ((dev)->running)
 #define netif_carrier_on(dev)                set_bit(0, &(dev)->carrier)
 #define netif_carrier_off(dev)               clear_bit(0, &(dev)->carrier)
-#define netif_carrier_ok(dev)                test_bit(0, &(dev)->carrier)
 #define netdev_info(dev, ...)                fake_say(dev, __VA_ARGS__)
 #define dev_core_stats_tx_dropped_inc(dev)   ((void)(dev))
 #define mac_pton(text, address)              (memcpy(address, text, ETH_ALEN), true)
