@@ -882,7 +882,8 @@ static void surplus_descriptors(void **state)
 	/* What would be answered without them. */
 	peer_send_raw(&peer, &header, sizeof(header), fds, 100);
 	peer_gone(&peer);
-	assert_int_equal(open_descriptors(), before - 2); /* both ends of the connection */
+	/* Both ends of the connection; the shim cuts it off first, and closes its own then. */
+	fake_eventually(open_descriptors() == before - 2);
 	peer_close(&peer);
 }
 
