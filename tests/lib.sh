@@ -202,6 +202,16 @@ says() { # FILE PATTERN
 	}
 }
 
+# Prints what runs of pvkit's programs that this script started, whoever their parents are by now.
+our_programs() {
+	local found='' environment process
+	while read -r environment; do
+		process=${environment%/environ}
+		! grep -s '^pvkit-' "$process/comm" || found=1
+	done < <(grep -lsz "^PVKIT_STATS_DIR=$PVKIT_STATS_DIR\$" /proc/[0-9]*/environ)
+	[ -n "$found" ]
+}
+
 # refuses PATTERN COMMAND…: a bad start costs one line on standard error, that names the thing, and a status other
 # than 0; it leaves no process behind. With lines=2, two lines: a daemon's own, and the shim's, for which device. With
 # exits=2, that status and no other.
@@ -216,7 +226,7 @@ refuses() {
 	fi
 	same 'the exit status' "$status" "${exits:-$status}" &&
 		same 'the number of lines' "$(cat "$scratch/refused.out" "$scratch/refused.err" | wc -l)" "${lines:-1}" &&
-		says "$scratch/refused.err" "$pattern" && ! pgrep -l '^pvkit-'
+		says "$scratch/refused.err" "$pattern" && ! our_programs
 }
 
 # Adds a tap with the host's address 10.99.N.1/24; N is 0 unless told.
