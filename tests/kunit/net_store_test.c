@@ -183,7 +183,7 @@ static void silent_store_and_carrier(struct kunit *test)
 	guest_plug(test);
 	fake_store_mood(FAKE_STORE_SILENT);
 	backend_say(NETIF_KEY_CARRIER, "0");
-	KUNIT_EXPECT_LT(test, wait_for_rtnl(), 300U);
+	KUNIT_EXPECT_LT(test, wait_for_rtnl(), 700U);
 	EVENTUALLY(test, !netif_carrier_ok(guest_net()->dev));
 }
 
@@ -192,7 +192,7 @@ static void silent_store_and_filter(struct kunit *test)
 	plug_with_filter(test);
 	fake_store_mood(FAKE_STORE_SILENT);
 	want_all_groups();
-	KUNIT_EXPECT_LT(test, wait_for_rtnl(), 300U);
+	KUNIT_EXPECT_LT(test, wait_for_rtnl(), 700U);
 	EVENTUALLY(test, backend_ask(NETIF_KEY_REQUEST_MULTICAST) == 0);
 }
 
@@ -207,7 +207,7 @@ static void silent_store_and_reopening(struct kunit *test)
 	rtnl_lock();
 	pvnet_reopen(guest_net());
 	rtnl_unlock();
-	KUNIT_EXPECT_LT(test, jiffies_to_msecs(jiffies - since), 300U);
+	KUNIT_EXPECT_LT(test, jiffies_to_msecs(jiffies - since), 700U);
 	fake_store_mood(FAKE_STORE_GOOD);
 	backend_reopen(test);
 }
