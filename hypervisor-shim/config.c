@@ -126,7 +126,8 @@ static int parse_rate(void *context, const char *value, char *reason, size_t rea
 	bytes = bytes_per_s * us / 1e6;
 	if (!(bytes >= 1 && bytes <= 1e12 && us >= 1 && us <= 1e9)) {
 		snprintf(reason, reason_size,
-			 "'%s': from 1us to 1000s, and in that time from 1 byte to 1 TB", value);
+			 "'%s' is out of range, expected an interval of 1us..1000s with "
+			 "1 byte..1 TB in it", value);
 		return -1;
 	}
 	net->rate_bytes = (uint64_t)bytes;
@@ -296,10 +297,10 @@ static const struct program_spec shim_program = {
 		"\n"
 		"SIGTERM, SIGINT and SIGHUP end the guest at once.",
 	.examples =
-		"pvkit-shim --kernel /boot/vmlinuz --initrd /boot/initrd.img --memory 2G --cpus 2 \\\n"
-		"    --append 'console=ttyS0 root=/dev/vda1' --disk disk.img --net link=user\n"
-		"pvkit-shim --kernel vmlinux --initrd initrd --console file:guest.log \\\n"
-		"    --disk path=disk.img,cache=direct,num-queues=4 --disk vhost-user=/tmp/other.sock",
+		"  pvkit-shim --kernel /boot/vmlinuz --initrd /boot/initrd.img --memory 2G --cpus 2 \\\n"
+		"      --append 'console=ttyS0 root=/dev/vda1' --disk disk.img --net link=user\n"
+		"  pvkit-shim --kernel vmlinux --initrd initrd --console file:guest.log \\\n"
+		"      --disk path=disk.img,cache=direct,num-queues=4 --disk vhost-user=/tmp/other.sock",
 	.exit_status =
 		"0\tthe guest switched itself off\n"
 		"1\tthe guest could not be started, or KVM could not go on with it; a line on standard "
@@ -315,7 +316,7 @@ static const struct program_spec shim_program = {
 
 static void refuse(const char *what, const char *why)
 {
-	log_error("%s: %s; see --help", what, why);
+	log_error("%s: %s; see pvkit-shim --help", what, why);
 	exit(EXIT_USAGE);
 }
 
@@ -339,8 +340,13 @@ static void check_bus(const char *what, unsigned int bus, const char *vhost_user
 
 static void check_queue_size(const char *what, uint64_t size)
 {
-	if (size & (size - 1))
-		refuse(what, "queue-size must be a power of two");
+	char reason[64];
+
+	if (!(size & (size - 1)))
+		return;
+	snprintf(reason, sizeof(reason), "queue-size: '%llu' is no power of two",
+		 (unsigned long long)size);
+	refuse(what, reason);
 }
 
 static void check_disk(struct shim_disk *disk, unsigned int number,
@@ -392,10 +398,20 @@ static void check_net(struct shim_net *net, unsigned int number, const struct sh
 			     "with tc");
 }
 
+static void check_memory(uint64_t memory)
+{
+	char reason[64];
+
+	if (!(memory % MIB))
+		return;
+	snprintf(reason, sizeof(reason), "'%llu' bytes are no multiple of 1M",
+		 (unsigned long long)memory);
+	refuse("--memory", reason);
+}
+
 static void check(struct shim_config *config)
 {
-	if (config->memory % MIB)
-		refuse("--memory", "the size must be a multiple of 1M");
+	check_memory(config->memory);
 	if (config->disks_count + config->nets_count > CONFIG_DEVICES_MAX)
 		refuse("--disk and --net", "together they are more than 24 devices");
 	config->pv = config->mode != MODE_HVM;

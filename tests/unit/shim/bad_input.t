@@ -56,7 +56,7 @@ refused 'text to be unpacked' 1 1 "$scratch/text is no kernel" --boot pvh --kern
 refused 'too little memory' 2 1 "'1M'" $k --memory 1M
 refused 'too much memory' 2 1 "'1T'" $k --memory 1T
 refused 'memory that is no size' 2 1 "'lots'" $k --memory lots
-refused 'memory of odd size' 2 1 --memory $k --memory 17000K
+refused 'memory of odd size' 2 1 "--memory: '17408000' bytes are no multiple of 1M; see pvkit-shim --help" $k --memory 17000K
 refused 'no CPU' 2 1 "'0'" $k --cpus 0
 refused 'too many CPUs' 2 1 "'17'" $k --cpus 17
 refused 'PV disk of a vhost-user back-end' 2 1 'number 1' $k --disk "vhost-user=/x,bus=pv"
@@ -76,7 +76,7 @@ refused 'bad key of a disk' 2 1 "'colour'" $k --disk "path=$scratch/disk,colour=
 refused 'a null disk of odd size' 2 1 "number 1): size: '1000' is no multiple" $k --disk engine=null,size=1000
 refused 'a null disk larger than any' 2 1 "size: '99999999T' is out of range, expected 512..1048576T" $k --disk engine=null,size=99999999T
 refused 'a serial number with a blank' 2 1 "--disk: serial: 'a b' is no serial number" $k --disk "path=$scratch/disk,serial=a b"
-refused 'queue size that is no power of two' 2 1 'power of two' $k --disk "path=$scratch/disk,queue-size=100"
+refused 'queue size that is no power of two' 2 1 "number 1): queue-size: '100' is no power of two; see pvkit-shim --help" $k --disk "path=$scratch/disk,queue-size=100"
 refused 'socket is missing' 1 1 "$scratch/none" $k --disk "vhost-user=$scratch/none"
 refused 'socket is a file' 1 1 "$scratch/text" $k --net "vhost-user=$scratch/text"
 refused 'network without a link' 2 1 'number 1' $k --net mac=52:54:00:00:00:01
@@ -90,6 +90,7 @@ refused 'a tap without a name' 2 1 "--net: link: 'tap:' names no interface" $k -
 refused 'a forward that is none' 2 1 "--net: link: 'x' is not of the form" $k --net link=user,,hostfwd=x
 refused 'two pairs of queues on one stack' 2 1 "number 1): queue-pairs: '2'" $k --net user,queue-pairs=2
 refused 'an MTU that the user network has not' 2 1 "number 1): mtu: '65521'" $k --net user,mtu=65521
+refused 'a rate of nothing' 2 1 "rate: '0b/s' is out of range, expected" $k --net null,bus=pv,rate=0b/s
 refused 'multicast MAC address' 2 1 'group address' $k --net link=null,mac=53:54:00:00:00:01
 refused 'console nowhere' 1 1 "$scratch/none/log" $k --console "file:$scratch/none/log"
 refused 'console of no kind' 2 1 "--console: 'telnet' is none of" $k --console telnet
