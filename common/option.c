@@ -124,12 +124,31 @@ static void option_format(const struct option_spec *spec, uint64_t value, char *
 	snprintf(text, size, "%llu", (unsigned long long)value);
 }
 
-static int option_out_of_range(const struct option_spec *spec, const char *text, char *reason,
-			       size_t size)
+const char *option_text(const struct option_spec *spec, char *text, size_t size)
+{
+	const char *help = spec->help ? spec->help : "";
+	char minimum[24], maximum[24];
+
+	/* INT_MAX is the limit of a type, and tells nobody anything. */
+	if ((spec->kind != OPTION_NUMBER && spec->kind != OPTION_SIZE) || !spec->maximum ||
+	    spec->maximum == INT_MAX)
+		return help;
+	option_format(spec, spec->minimum, minimum, sizeof(minimum));
+	option_format(spec, spec->maximum, maximum, sizeof(maximum));
+	snprintf(text, size, "%s%sFrom %s to %s.", help, *help ? " " : "", minimum, maximum);
+	return text;
+}
+
+static int option_out_of_range(const struct option_spec *spec, const char *text, bool too_small,
+			       char *reason, size_t size)
 {
 	char minimum[24], maximum[24];
 
 	option_format(spec, spec->minimum, minimum, sizeof(minimum));
+	if (too_small && !spec->maximum) {
+		snprintf(reason, size, "'%s' is out of range, expected %s or more", text, minimum);
+		return -1;
+	}
 	option_format(spec, spec->maximum ?: UINT64_MAX, maximum, sizeof(maximum));
 	snprintf(reason, size, "'%s' is out of range, expected %s..%s", text, minimum, maximum);
 	return -1;
@@ -148,7 +167,8 @@ static int option_set_number(const struct option_spec *spec, void *field, const 
 					     ? "is no size, expected bytes such as 512, 64K, 2G"
 					     : "is no number, expected decimal or 0x digits");
 	if (result || value < spec->minimum || (spec->maximum && value > spec->maximum))
-		return option_out_of_range(spec, text, reason, size);
+		return option_out_of_range(spec, text, !result && value < spec->minimum, reason,
+					   size);
 	*(uint64_t *)field = value;
 	return 0;
 }

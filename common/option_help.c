@@ -52,13 +52,13 @@ static void help_fill(const char *text, int indent, int column)
 
 static void help_option(const struct option_spec *spec, const char *dashes, int indent)
 {
-	char argument[256];
+	char argument[256], text[1024];
 	const char *value = option_argument(spec, argument, sizeof(argument));
 	const char *equals = *value ? "=" : *dashes ? "" : OPTION_LISTED_FLAG;
 	int column = printf("%*s%s%s%s%s", indent, "", dashes, spec->name, equals, value);
 
 	/* Two blanks at least between the columns. */
-	help_fill(spec->help ? spec->help : "", HELP_COLUMN + indent - 2,
+	help_fill(option_text(spec, text, sizeof(text)), HELP_COLUMN + indent - 2,
 		  column + 2 > HELP_COLUMN + indent - 2 ? HELP_COLUMN + indent - 1 : column);
 }
 

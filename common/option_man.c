@@ -109,8 +109,9 @@ static void man_upper(const char *text)
 
 static void man_option(const struct option_spec *spec, const char *dashes)
 {
-	char argument[256];
+	char argument[256], text[1024];
 	const char *value = option_argument(spec, argument, sizeof(argument));
+	const char *meaning = option_text(spec, text, sizeof(text));
 
 	fputs(".TP\n\\fB", stdout);
 	man_string(dashes);
@@ -124,7 +125,7 @@ static void man_option(const struct option_spec *spec, const char *dashes)
 		man_string(OPTION_LISTED_FLAG);
 	}
 	putchar('\n');
-	man_paragraphs(spec->help && *spec->help ? spec->help : "No further description.");
+	man_paragraphs(*meaning ? meaning : "No further description.");
 }
 
 static void man_table(const struct option_spec *spec, const char *dashes)

@@ -27,6 +27,8 @@ const char *option_exit_status(const struct program_spec *program);
 
 /* "a|b|c" */
 void option_join_choices(const struct option_spec *spec, char *text, size_t size);
+/* What help and man page say of it: its own text, and between what limits a number must be. */
+const char *option_text(const struct option_spec *spec, char *text, size_t size);
 /* How help and man page name the value; "" for a flag. */
 const char *option_argument(const struct option_spec *spec, char *text, size_t size);
 

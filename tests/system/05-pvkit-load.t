@@ -87,7 +87,7 @@ ok 'a list of CPUs that goes on' refused 2 'no list of CPUs' load a --cpus=0,
 ok 'a time and a number' refused 2 '--runtime and --count exclude each other' load a --runtime=1 --count=5
 ok 'a ramp and a number' refused 2 '--ramp and --count exclude each other' load a --ramp=1 --count=5
 ok 'no time at all' refused 2 "--runtime: '0' is out of range" load a --runtime=0
-ok 'no number at all' refused 2 "--count: '0' is out of range" load a --count=0
+ok 'no number at all' refused 2 "--count: '0' is out of range, expected 1 or more" load a --count=0
 ok 'a part of a network device' refused 2 '--size and --pattern are of disks' load a --device=net-tx --size=1M
 ok 'the daemon ends' status_is 0 stop a
 

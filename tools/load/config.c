@@ -380,7 +380,7 @@ static void check_end(struct load_config *config)
 	if (!timed)
 		config->runtime = 5;
 	if (!(config->runtime > 0))
-		bad("--runtime: '0' is out of range, expected more");
+		bad("--runtime: '0' is out of range, expected more than 0 seconds");
 }
 
 void load_config_parse(struct load_config *config, int argc, char **argv)

@@ -412,6 +412,8 @@ static void help_agrees_with_the_table(void **state)
 	in_help(outcome.out, "\n      read-only[=on|off]");
 	in_help(outcome.out, "\n  --verbose  ");
 	in_help(outcome.out, "io_uring|libaio|null");
+	in_help(outcome.out, " From 1 to 16.\n");
+	in_help(outcome.out, " From 1M to 16G.\n");
 	assert_non_null(
 		strstr(outcome.out, "\nExit status:\n  0     Success.\n  1     Failure.\n"));
 	for (line = strtok_r(outcome.out, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
