@@ -297,10 +297,11 @@ static const struct program_spec shim_program = {
 		"\n"
 		"SIGTERM, SIGINT and SIGHUP end the guest at once.",
 	.examples =
-		"  pvkit-shim --kernel /boot/vmlinuz --initrd /boot/initrd.img --memory 2G --cpus 2 \\\n"
-		"      --append 'console=ttyS0 root=/dev/vda1' --disk disk.img --net link=user\n"
+		"  pvkit-shim --kernel /boot/vmlinuz --initrd /boot/initrd.img --memory 2G \\\n"
+		"      --cpus 2 --append 'console=ttyS0 root=/dev/vda1' --disk disk.img --net user\n"
 		"  pvkit-shim --kernel vmlinux --initrd initrd --console file:guest.log \\\n"
-		"      --disk path=disk.img,cache=direct,num-queues=4 --disk vhost-user=/tmp/other.sock",
+		"      --disk path=disk.img,cache=direct,num-queues=4 \\\n"
+		"      --disk vhost-user=/tmp/other.sock",
 	.exit_status =
 		"0\tthe guest switched itself off\n"
 		"1\tthe guest could not be started, or KVM could not go on with it; a line on standard "
