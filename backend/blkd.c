@@ -55,7 +55,7 @@ static int parse_serial(void *context, const char *value, char *reason, size_t r
 
 /* clang-format off */
 static const struct option_spec blkd_options[] = {
-	DAEMON_CONNECTION_OPTIONS,
+	DAEMON_CONNECTION_OPTIONS("vbd/51712 is the first paravirtual disk, vbd/51728 the second"),
 
 	{.name = "disk", .kind = OPTION_HEADING, .help = "The disk"},
 	{.name = "blk-file", .kind = OPTION_STRING, .offset = FIELD(blk_file), .argument = "PATH",

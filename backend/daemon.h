@@ -28,7 +28,7 @@ struct daemon_config {
 
 /* Rows of an option table. */
 /* clang-format off */
-#define DAEMON_CONNECTION_OPTIONS \
+#define DAEMON_CONNECTION_OPTIONS(device_name) \
 	{.name = "connection", .kind = OPTION_HEADING, \
 	 .help = "Where the front-end connects (one of these)"}, \
 	{.name = "socket-path", .kind = OPTION_STRING, .argument = "PATH", .minimum = 1, \
@@ -47,7 +47,7 @@ struct daemon_config {
 	{.name = "device", .kind = OPTION_STRING, .argument = "CLASS/ID", .minimum = 3, \
 	 .maximum = 32, .offset = offsetof(struct daemon_config, device), \
 	 .help = "Which device to serve with --attach or --attach-fd, as the store names it: " \
-		 "vbd/51712, vif/0."}, \
+		 device_name "."}, \
 	{.name = "print-capabilities", .kind = OPTION_FLAG, \
 	 .offset = offsetof(struct daemon_config, print_capabilities), \
 	 .help = "Print what this program can do as JSON, as QEMU's vhost-user conventions say, and " \

@@ -49,7 +49,7 @@ static int parse_mac(void *context, const char *value, char *reason, size_t reas
 
 /* clang-format off */
 static const struct option_spec netd_options[] = {
-	DAEMON_CONNECTION_OPTIONS,
+	DAEMON_CONNECTION_OPTIONS("vif/0 is the first paravirtual interface, vif/1 the second"),
 
 	{.name = "network", .kind = OPTION_HEADING, .help = "The network"},
 	{.name = "link", .kind = OPTION_CALL, .call = parse_link,
