@@ -147,10 +147,14 @@ uninstall:
 clean:
 	rm -rf build
 
+# The head of this file.
+help:
+	@sed -n '3,/^$$/s/^# \{0,1\}//p' Makefile
+
 include guest-kernel-module/modules.mk
 include tests/tests.mk
 include bench/bench.mk
 
-.PHONY: all units install uninstall clean
+.PHONY: all units install uninstall clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
