@@ -119,8 +119,8 @@ static const struct program_spec blkd_program = {
 		"of its new capacity. SIGTERM and SIGINT end it once all requests in flight are "
 		"answered.\n"
 		"\n"
-		"An error of the image fails the guest's request, is counted, and is reported in one "
-		"line at most a second. A guest that breaks the protocol of a queue loses that queue.",
+		"An error of the image fails the guest's request, is counted, and is reported: each of "
+		"the first five, then in one line at most a second. A guest that breaks the protocol of a queue loses that queue.",
 	.examples =
 		"  truncate -s 8G disk.img\n"
 		"  pvkit-blkd --socket-path /tmp/disk.sock --blk-file disk.img --cache direct &\n"
