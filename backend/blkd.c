@@ -120,7 +120,8 @@ static const struct program_spec blkd_program = {
 		"answered.\n"
 		"\n"
 		"An error of the image fails the guest's request, is counted, and is reported: each of "
-		"the first five, then in one line at most a second. A guest that breaks the protocol of a queue loses that queue.",
+		"the first five, then in one line at most a second. A guest that breaks "
+		"the protocol of a queue loses that queue.",
 	.examples =
 		"  truncate -s 8G disk.img\n"
 		"  pvkit-blkd --socket-path /tmp/disk.sock --blk-file disk.img --cache direct &\n"

@@ -100,7 +100,8 @@ static const struct program_spec netd_program = {
 		"there.\n"
 		"\n"
 		"A frame that is malformed is dropped and counted, and reported: each of the first "
-		"five, then in one line at most a second. A guest that breaks the protocol of a queue loses that queue.",
+		"five, then in one line at most a second. A guest that breaks the protocol of "
+		"a queue loses that queue.",
 	.examples =
 		"  ip tuntap add tap0 mode tap user $USER    # as root, once\n"
 		"  ip addr add 192.168.7.1/24 dev tap0 && ip link set tap0 up\n"
