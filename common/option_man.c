@@ -182,6 +182,25 @@ static void man_synopsis(const struct program_spec *program)
 	}
 }
 
+/* All other programs of the kit. */
+static void man_see_also(const struct program_spec *program)
+{
+	static const char *const names[] = {"pvkit-shim", "pvkit-blkd", "pvkit-netd", "pvkit-load",
+					    "pvkit-top"};
+	const char *before = "";
+
+	puts(".SH SEE ALSO");
+	for (unsigned int i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (!strcmp(names[i], program->name))
+			continue;
+		printf("%s\\fB", before);
+		man_string(names[i]);
+		fputs("\\fR(1)", stdout);
+		before = ",\n";
+	}
+	putchar('\n');
+}
+
 void option_print_man(const struct program_spec *program)
 {
 	fputs(".TH ", stdout);
@@ -205,4 +224,5 @@ void option_print_man(const struct program_spec *program)
 		man_lines(program->examples);
 		puts(".fi");
 	}
+	man_see_also(program);
 }

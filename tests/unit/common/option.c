@@ -441,6 +441,7 @@ static void man_page_agrees_and_is_clean(void **state)
 	assert_non_null(strstr(outcome.out, "\\fBread\\-only\\fR[=on|off]\n"));
 	assert_non_null(strstr(outcome.out, ".dot \\(aqquote\\(aq \\eback"));
 	assert_non_null(strstr(outcome.out, "\n\\&.hidden"));
+	assert_non_null(strstr(outcome.out, ".SH SEE ALSO\n\\fBpvkit\\-shim\\fR(1),\n"));
 	if (system("command -v mandoc >/dev/null") != 0)
 		skip();
 	lint = popen("mandoc -Tlint -W warning >&2", "w");
