@@ -65,7 +65,7 @@ ok 'by time, with figures that fit each other' same 'the relation' "$(figure a \
 ok 'wrong data is found' status_is 1 load a --verify --reads=50 --runtime=2
 wait $!
 
-ok 'more queues than there are' refused 1 'has only 2' load a --queues=3
+ok 'more queues than there are' refused 1 'has only 2; ask for no more' load a --queues=3
 ok 'a ring without room' refused 1 'use a larger --queue-size' load a --indirect=off --depth=256
 ok 'a disk that is too small' refused 1 'too few for this load' load a --size=8K --verify
 ok 'nobody at the socket' refused 1 'nobody.sock: no back-end answers: No such file.*; start one first: pvkit-blkd' load nobody

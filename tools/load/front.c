@@ -67,7 +67,8 @@ void load_front_take_disk(struct load_front *front, uint64_t bytes, bool read_on
 
 	front->capacity = bytes;
 	if (config->size > front->capacity)
-		die("--size: the disk has only %llu bytes", (unsigned long long)front->capacity);
+		die("--size: the disk has only %llu bytes; leave --size out to use them all",
+		    (unsigned long long)front->capacity);
 	if (config->size)
 		front->capacity = config->size;
 	if (config->verify) /* a block must be free while all others of a queue are in flight */

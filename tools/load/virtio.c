@@ -130,7 +130,8 @@ static void read_blk_config(struct load_front *front)
 		    config->path, strerror(-error));
 	load_front_take_disk(front, blk.capacity * 512, front->features & BIT(VIRTIO_BLK_F_RO));
 	if ((front->features & BIT(VIRTIO_BLK_F_MQ)) && blk.num_queues < config->queues)
-		die("--queues: the back-end at %s has only %u", config->path, blk.num_queues);
+		die("--queues: the back-end at %s has only %u; ask for no more", config->path,
+		    blk.num_queues);
 }
 
 /* ---- rings ---------------------------------------------------------------------------------- */
@@ -183,7 +184,7 @@ static void virtio_open(struct load_front *front, uint64_t extra)
 	negotiate(front);
 	/* Of a network device it says pairs. Without the MQ message nobody knows; then START tells. */
 	if (front->vhost.queues_max > 1 && config->queues > front->vhost.queues_max)
-		die("--queues: the back-end at %s has only %llu", config->path,
+		die("--queues: the back-end at %s has only %llu; ask for no more", config->path,
 		    (unsigned long long)front->vhost.queues_max);
 	if (config->device == LOAD_BLK)
 		read_blk_config(front);

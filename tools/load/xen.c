@@ -184,7 +184,7 @@ static void check_queues(const struct load_front *front)
 	uint64_t most = xen_guest_read_number(STORE_KEY_MAX_QUEUES, 1);
 
 	if (front->config->queues > most)
-		die("--queues: the back-end at %s has only %llu", front->config->path,
+		die("--queues: the back-end at %s has only %llu; ask for no more", front->config->path,
 		    (unsigned long long)most);
 }
 
