@@ -57,23 +57,38 @@ for version in 6.1 6.12; do
 		env MODULES_DIR="$scratch/modules" guest-kernel-module/build-modules $version '' C=2 CHECK=sparse
 done
 
-# As DKMS does it: the sources that are installed, by the command of dkms.conf.
-dkms_builds() {
-	# Some for dkms.conf, some by it.
-	# shellcheck disable=SC2034
-	local version source kernel_source_dir dkms_tree PACKAGE_NAME PACKAGE_VERSION MAKE
-	version=$(sed -n 's/^VERSION := //p' Makefile)
-	source=$scratch/usr/src/pvkit-$version
-	make --no-print-directory DESTDIR="$scratch" install-dkms && mkdir -p "$scratch/dkms/pvkit/$version" &&
-		cp -r "$source" "$scratch/dkms/pvkit/$version/build" || return 1
-	# shellcheck disable=SC2034
-	kernel_source_dir=$PWD/build/kbuild/6.1/build dkms_tree=$scratch/dkms
-	# shellcheck source=/dev/null
-	. "$source/dkms.conf"
-	${MAKE[0]} && same 'the version of pvkit.ko' \
-		"$(modinfo -F version "$scratch/dkms/pvkit/$version/build/pvkit.ko")" "$version"
+# In folders of the test's own, from the installed sources to what modprobe would find.
+dkms_installs() {
+	local version release folder=$scratch/dkms
+	local kernel_headers=$PWD/build/kbuild/6.1/build
+	version=$(sed -n 's/^VERSION := //p' Makefile) release=$(cat build/guest/6.1/release)
+	local with=(-m pvkit -v "$version" --sourcetree "$scratch/usr/src" --dkmstree "$folder/tree"
+		--installtree "$folder/modules")
+	make --no-print-directory DESTDIR="$scratch" install-dkms && mkdir -p "$folder"/{tree,modules/"$release"} || return 1
+	dkms add "${with[@]}" && dkms build "${with[@]}" -k "$release" --kernelsourcedir "$kernel_headers" &&
+		dkms install "${with[@]}" -k "$release" --kernelsourcedir "$kernel_headers" --no-depmod || {
+		cat "$folder/tree/pvkit/$version/build/make.log"
+		return 1
+	}
+	same 'what is installed' "$(cd "$folder/modules/$release" && echo updates/dkms/*)" \
+		'updates/dkms/pvkit.ko updates/dkms/pvkit_blk.ko updates/dkms/pvkit_net.ko' &&
+		same 'the version of pvkit.ko' "$(modinfo -F version "$folder/modules/$release/updates/dkms/pvkit.ko")" "$version" &&
+		dkms remove "${with[@]}" --all && [ ! -e "$folder/modules/$release/updates/dkms/pvkit.ko" ]
 }
-ok 'the installed sources build under DKMS' dkms_builds
+ok 'DKMS builds the installed sources, installs the modules, and removes them' dkms_installs
+
+# A line "NAME:what it does (type)" for each parameter, and a sentence for the module.
+modules_are_described() {
+	local module parameter
+	for module in "$scratch"/modules/*/*.ko; do
+		[ -n "$(modinfo -F description "$module")" ] || fails_with "$module: no description" || return 1
+		while read -r parameter; do
+			[[ $parameter =~ ^[a-z_]+:[A-Z].{10,}\(.*\)$ ]] || fails_with "$module: $parameter" || return 1
+		done < <(modinfo -F parm "$module")
+	done
+	[ -n "$parameter$module" ]
+}
+ok 'modinfo tells what modules and parameters are for' modules_are_described
 
 checkpatch() {
 	local source
