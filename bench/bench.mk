@@ -13,9 +13,13 @@ COSTS_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard bench/costs/*.c))
 $(B)/bench/costs/costs: $(COSTS_OBJ) $(patsubst %,$(B)/lib%.a,shim ring common)
 	$(call quiet,LD,$@)$(CC) $(PVKIT_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS_shim) $(LDLIBS)
 
+BENCHED := $(addprefix $(B)/,pvkit-blkd pvkit-netd pvkit-load bench/costs/costs)
+# For the row of instructions.
+COUNTED := $(addprefix $(B)/,pvkit-shim pvkit-blkd pvkit-netd instructions/plugin.so instructions/load)
+
 bench:
 	@packaging/deps build guest check
-	@$(MAKE) --no-print-directory $(addprefix $(B)/,pvkit-blkd pvkit-netd pvkit-load bench/costs/costs)
+	@$(MAKE) --no-print-directory $(BENCHED) $(COUNTED)
 	@bench/run $(ROWS)
 
 # Instructions an I/O: an emulator's plugin, and a load for the guest's initrd, which is built upon the tests'.
@@ -29,7 +33,7 @@ $(B)/instructions/load: bench/instructions/load.c bench/instructions/marks.h
 
 bench-instructions:
 	@packaging/deps build guest check
-	@$(MAKE) --no-print-directory $(addprefix $(B)/,pvkit-shim pvkit-blkd pvkit-netd instructions/plugin.so instructions/load)
+	@$(MAKE) --no-print-directory $(COUNTED)
 	@bench/instructions/run
 
 .PHONY: bench bench-instructions

@@ -15,6 +15,7 @@ my %units = (
 	frames => '',
 	cpu => '',
 	ns => '',
+	instructions => ', instructions',
 );
 my %suffixes = (cpu => ' % of a CPU', ns => ' µs');
 
