@@ -92,7 +92,7 @@ static void assert_broken(enum store_ring_error error)
 		ring_wait(&ring, PATIENCE_MS / 200);
 	assert_int_equal(order_load_acquire(&page->error), error);
 	/* Ignored, however it kicks. */
-	order_store_release(&page->request_producer, page->request_consumer + 16);
+	order_store_release(&page->request_producer, order_load_acquire(&page->request_consumer) + 16);
 	ring_kick(&ring);
 	reads(&backend, 0, "/local/domain/1", "");
 	reads(&backend, 0, "/local/domain/1", "");
@@ -105,9 +105,9 @@ static void assert_broken(enum store_ring_error error)
 	for (i = 0; order_load_acquire(&page->connection) != STORE_CONNECTED && i < 200; i++)
 		ring_wait(&ring, PATIENCE_MS / 200);
 	assert_int_equal(order_load_acquire(&page->connection), STORE_CONNECTED);
-	assert_int_equal(page->error, STORE_RING_OK);
-	assert_int_equal(page->request_consumer, 0);
-	assert_int_equal(page->response_producer, 0);
+	assert_int_equal(order_load_acquire(&page->error), STORE_RING_OK);
+	assert_int_equal(order_load_acquire(&page->request_consumer), 0);
+	assert_int_equal(order_load_acquire(&page->response_producer), 0);
 	ring.request_producer = ring.response_consumer = 0;
 	ring.event_count = 0;
 	reads(&ring, 0, "/local/domain/1", "");
@@ -198,10 +198,10 @@ static void test_reset(void **state)
 	writes(&ring, 0, "kept", "1");
 	ring_send(&ring, "half", 4);
 	pv_store_reset_guest();
-	assert_int_equal(ring.page->request_producer, 0);
-	assert_int_equal(ring.page->request_consumer, 0);
-	assert_int_equal(ring.page->response_producer, 0);
-	assert_int_equal(ring.page->response_consumer, 0);
+	assert_int_equal(order_load_acquire(&ring.page->request_producer), 0);
+	assert_int_equal(order_load_acquire(&ring.page->request_consumer), 0);
+	assert_int_equal(order_load_acquire(&ring.page->response_producer), 0);
+	assert_int_equal(order_load_acquire(&ring.page->response_consumer), 0);
 	ring.request_producer = ring.response_consumer = 0;
 	writes(&backend, 0, "/local/domain/1/x", "1");
 	reads(&ring, 0, "kept", "1");
