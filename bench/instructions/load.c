@@ -4,8 +4,8 @@
  *
  *	load loop N			N times two instructions, to see that the count is exact
  *	load read DISK DEPTH N		N random reads of 4 KiB past the page cache, DEPTH at a time
- *	load send ADDRESS SIZE N	N datagrams to port 9
- *	load echo ADDRESS SIZE N	N times a datagram to port 7 and its answer
+ *	load send ADDRESS SIZE N	N datagrams to the discard port
+ *	load echo ADDRESS SIZE N	N times a datagram to the echo port, and its answer
  *
  * Each warms up first, by as much as an eighth. Linked statically, for the initrd.
  */
@@ -27,6 +27,8 @@
 #define BLOCK        4096
 #define DEPTH_MAX    64
 #define DATAGRAM_MAX 1472
+#define PORT_ECHO    7
+#define PORT_DISCARD 9
 
 struct disk {
 	int fd;
@@ -159,6 +161,8 @@ static void speak(void (*all)(int fd, size_t size, unsigned int count), const ch
 
 	if (size > DATAGRAM_MAX)
 		errx(1, "%zu bytes are too many", size);
+	/* Until the neighbour's address is known, what is sent waits, and most of it is dropped. */
+	echo_all(open_socket(address, PORT_ECHO), size, 1);
 	all(fd, size, count / 8);
 	MARK(MARK_BEGIN);
 	all(fd, size, count);
@@ -186,9 +190,9 @@ int main(int argc, char **argv)
 	else if (!strcmp(what, "read") && argc == 5)
 		read_disk(argv[2], number(argv[3]), number(argv[4]));
 	else if (!strcmp(what, "send") && argc == 5)
-		speak(send_all, argv[2], 9, number(argv[3]), number(argv[4]));
+		speak(send_all, argv[2], PORT_DISCARD, number(argv[3]), number(argv[4]));
 	else if (!strcmp(what, "echo") && argc == 5)
-		speak(echo_all, argv[2], 7, number(argv[3]), number(argv[4]));
+		speak(echo_all, argv[2], PORT_ECHO, number(argv[3]), number(argv[4]));
 	else
 		errx(2, "usage: load loop N | read DISK DEPTH N | send|echo ADDRESS SIZE N");
 	return 0;
