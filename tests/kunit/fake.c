@@ -2,6 +2,7 @@
 /*
  * The platform that the tests are.
  */
+#include <linux/delay.h>
 #include <linux/irq.h>
 #include <linux/irq_work.h>
 #include <linux/irqflags.h>
@@ -225,6 +226,22 @@ void fake_stop(void)
 	kfree(fake.platform.entries);
 }
 EXPORT_SYMBOL_GPL(fake_stop);
+
+void fake_grants_returned(struct kunit *test)
+{
+	struct pvkit_grants_count count;
+	unsigned int i;
+
+	for (i = 0; i < 200; i++) {
+		pvkit_grants_count(&count);
+		if (!count.waiting)
+			break;
+		msleep(10);
+	}
+	KUNIT_EXPECT_EQ(test, count.reserved, 0U);
+	KUNIT_EXPECT_EQ(test, count.given, 0U);
+}
+EXPORT_SYMBOL_GPL(fake_grants_returned);
 
 int fake_bus_start(void)
 {

@@ -6,6 +6,7 @@
 #ifndef PVKIT_TESTS_KUNIT_FAKE_H
 #define PVKIT_TESTS_KUNIT_FAKE_H
 
+#include <kunit/test.h>
 #include <linux/types.h>
 
 #include "guest-kernel-module/platform.h"
@@ -30,6 +31,8 @@ int fake_start(void);
 /* Those that the next fake_start() has, once; else there is vector 0 for all. */
 extern unsigned int fake_vectors;
 void fake_stop(void);
+/* Expects that nothing is granted or reserved; what a back-end let go of comes back within a second. */
+void fake_grants_returned(struct kunit *test);
 /*
  * The scan for devices, on top of fake_store_start(). A driver under test is registered by
  * __pvkit_driver_register(…, NULL): while suites run the driver core does not know their module

@@ -409,18 +409,6 @@ static void replaces(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, COUNT(rx, xdp_packets), 20ULL);
 }
 
-/* Answers all that was sent. */
-static void answer_all(void)
-{
-	struct netif_tx_req request;
-
-	if (!xen_back_has_work(&queue->tx))
-		return;
-	while (xen_back_take(&queue->tx, &request, sizeof(request)) == XEN_RING_FOUND)
-		backend_tx_answer(queue, request.id, NETIF_OK);
-	backend_publish_tx(queue);
-}
-
 /* Frames of both directions on the rings, some of them not told of, some never answered. */
 static void comes_and_goes_under_traffic(struct kunit *test)
 {
@@ -443,7 +431,7 @@ static void comes_and_goes_under_traffic(struct kunit *test)
 		attach(test, round % 2 ? NULL : program);
 		/* Those that waited before the driver are sent now. */
 		for (i = 0; i < ARRAY_SIZE(skb); i++) {
-			EVENTUALLY(test, (answer_all(), guest_is_over(skb[i])));
+			EVENTUALLY(test, (backend_tx_rest(queue), guest_is_over(skb[i])));
 			kfree_skb(skb[i]);
 		}
 		if (round % 2) {
