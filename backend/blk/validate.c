@@ -68,6 +68,15 @@ static enum blk_status validate_ranges(const struct blk_policy *policy,
 	return BLK_OK;
 }
 
+/* What not every image can. */
+static enum blk_status validate_offered(const struct blk_policy *policy,
+					const struct blk_request *request, bool offered)
+{
+	if (policy->read_only)
+		return BLK_ERROR;
+	return offered ? validate_ranges(policy, request) : BLK_UNSUPPORTED;
+}
+
 enum blk_status blk_validate(const struct blk_policy *policy, const struct blk_request *request)
 {
 	switch (request->op) {
@@ -76,13 +85,9 @@ enum blk_status blk_validate(const struct blk_policy *policy, const struct blk_r
 	case BLK_WRITE:
 		return policy->read_only ? BLK_ERROR : validate_transfer(policy, request);
 	case BLK_DISCARD:
-		if (!policy->can_discard && !policy->read_only)
-			return BLK_UNSUPPORTED;
-		return policy->read_only ? BLK_ERROR : validate_ranges(policy, request);
+		return validate_offered(policy, request, policy->can_discard);
 	case BLK_SECURE_ERASE:
-		if (!policy->can_erase && !policy->read_only)
-			return BLK_UNSUPPORTED;
-		return policy->read_only ? BLK_ERROR : validate_ranges(policy, request);
+		return validate_offered(policy, request, policy->can_erase);
 	case BLK_WRITE_ZEROES:
 		return policy->read_only ? BLK_ERROR : validate_ranges(policy, request);
 	case BLK_FLUSH:
