@@ -355,8 +355,7 @@ static int find_directories(struct xen *xen, const char *name)
 	got = xen_device_read(xen->device, STORE_KEY_FRONTEND, text, sizeof(text));
 	if (got == -ENOENT) {
 		log_warn("%s: the guest %s has no device '%s' yet; waiting until it is plugged in; "
-			 "the "
-			 "shim makes one for each --disk or --net with bus=pv",
+			 "the shim makes one for each --disk or --net with bus=pv",
 			 xen->device->name, host_place(xen->host), name);
 		snprintf(xen->front, sizeof(xen->front), "/local/domain/%u/device/%s", guest, name);
 		return 0;

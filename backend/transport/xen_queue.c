@@ -459,8 +459,7 @@ void xen_queue_broken(const struct xen_device *device, const struct xen_queue *q
 
 	log_peer(&limit,
 		 "%s: queue %d: the front-end broke the ring of its %s: %s (its req_prod is %u); "
-		 "the "
-		 "queue stays stopped until %s",
+		 "the queue stays stopped until %s",
 		 device->name, (int)queue->index, ring_name(device, queue, ring),
 		 xen_ring_fault_text(ring->broken), order_load_relaxed(&ring->header->req_prod),
 		 next);
